@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One version of the forest: the ONNX graph that scores, and the tables that turn scores into words.
+
+The one door to onnxruntime. The graph takes raw elements; features are its business (see `export.isolation_forest`).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from gateway.anomaly.explanation import ForestTables
+from gateway.serving.checksums import check_sums
+
+Floats = NDArray[np.float64]
+
+INPUTS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What the forest says of N orbits.
+
+    Attributes:
+        score: (N,) of Liu, Ting & Zhou 2008, in (0, 1), higher is more unusual.
+        anomalous: (N,) score at or above the model's threshold.
+        percentile: (N,) percentage of the training population with a lower score.
+        features: (N, F) what the forest looked at.
+    """
+
+    score: Floats
+    anomalous: NDArray[np.bool_]
+    percentile: Floats
+    features: Floats
+
+
+class Forest:
+    """A loaded version. Safe to use from several threads at once."""
+
+    def __init__(self, folder: Path) -> None:
+        """Verify and load.
+
+        Args:
+            folder: `<store>/<name>/<version>/`.
+
+        Raises:
+            FileNotFoundError: the folder has no list of sums, or lacks a file.
+            NotWhole: a file is not the one that was published.
+            ValueError: the manifest or the tables cannot be read, or the graph does not score a known orbit.
+        """
+        check_sums(folder)
+        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        self.version = int(folder.name)
+        self.variant = str(manifest["variant"])
+        self.training_data = str(manifest["training_data"]["description"])
+        with np.load(folder / "forest.npz", allow_pickle=False) as tables:
+            self.tables = ForestTables.from_arrays(tables)
+            self._quantile_levels: Floats = tables["quantile_levels"]
+            self._quantile_scores: Floats = tables["quantile_scores"]
+            self._threshold = float(tables["score_threshold"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "forest.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own exceptions have no common public base
+            raise ValueError(f"{folder} holds no graph that onnxruntime can load") from error
+        self._warm_up(folder)
+
+    def score(self, orbits: Floats) -> Scores:
+        """Score raw orbits.
+
+        Args:
+            orbits: (N, 6) as `gateway.serving.orbits.model_inputs` makes them.
+        """
+        score, features = self._session.run(["score", "features"], {"orbits": orbits})
+        percentile = 100.0 * np.interp(score, self._quantile_scores, self._quantile_levels)
+        return Scores(score, score >= self._threshold, percentile, features)
+
+    def _warm_up(self, folder: Path) -> None:
+        """The first run allocates; it also shows whether the graph is what it should be."""
+        eros = np.array([[1.133, 0.2228, 10.83, 304.27, 178.93, 10.4]])
+        said = self.score(eros)
+        shapes = (said.score.shape, said.features.shape)
+        if shapes != ((1,), (1, len(self.tables.feature_names))) or not 0.0 < said.score[0] < 1.0:
+            raise ValueError(f"the graph of {folder} does not score a known orbit")

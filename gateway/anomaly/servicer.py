@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""AnomalyService: validate, score, explain, tag."""
+
+import asyncio
+from concurrent.futures import Executor
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.anomaly.explanation import METHOD, contributions
+from gateway.anomaly.forests import Forests
+from gateway.anomaly.scorer import Forest, Scores
+from gateway.anomaly.tags import orbit_tags, uncertainty_tags
+from gateway.serving.interceptor import Context
+from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbits
+from gateway.serving.validation import Violations, check
+from orrery.inference import v1
+
+Reply = TypeVar("Reply")
+
+
+class AnomalyServicer(v1.AnomalyServiceServicer):
+    """Implements the service over the loaded forests; all work happens on the executor's threads."""
+
+    def __init__(self, forests: Forests, model_name: str, executor: Executor) -> None:
+        self._forests = forests
+        self._name = model_name
+        self._executor = executor
+
+    async def ScoreAnomalies(  # noqa: N802  # the contract's name
+        self, request: v1.ScoreAnomaliesRequest, context: Context
+    ) -> v1.ScoreAnomaliesResponse:
+        """Rows in, rows out."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._score_rows, request)
+
+    async def ScoreAnomalyColumns(  # noqa: N802  # the contract's name
+        self, request: v1.ScoreAnomalyColumnsRequest, context: Context
+    ) -> v1.ScoreAnomalyColumnsResponse:
+        """Columns in, columns out."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._score_columns, request)
+
+    def _score_rows(self, request: v1.ScoreAnomaliesRequest) -> v1.ScoreAnomaliesResponse:
+        violations = Violations()
+        check(request, violations)
+        magnitudes = read_absolute_magnitudes(request.objects, violations)
+        orbits = read_orbits(request.objects, violations, closed=True)
+        forest = self._forests.choose(request.model)
+        said = forest.score(model_inputs(orbits, magnitudes))
+        tags = zip(orbit_tags(orbits), uncertainty_tags(request.objects), strict=True)
+        scores = [
+            v1.AnomalyScore(
+                designation=item.designation,
+                score=said.score[row],
+                anomalous=said.anomalous[row],
+                population_percentile=said.percentile[row],
+                tags=[*by_orbit, *by_uncertainty],
+                condition_code=item.uncertainty.condition_code if item.uncertainty.HasField("condition_code") else None,
+                arc_days=item.uncertainty.arc_days if item.uncertainty.HasField("arc_days") else None,
+            )
+            for row, (item, (by_orbit, by_uncertainty)) in enumerate(zip(request.objects, tags, strict=True))
+        ]
+        if request.explain:
+            _explain(scores, forest, said)
+        return v1.ScoreAnomaliesResponse(scores=scores, model=self._model_spec(forest))
+
+    def _score_columns(self, request: v1.ScoreAnomalyColumnsRequest) -> v1.ScoreAnomalyColumnsResponse:
+        violations = Violations()
+        check(request, violations)
+        orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
+        forest = self._forests.choose(request.model)
+        said = forest.score(model_inputs(orbits, magnitudes))
+        return v1.ScoreAnomalyColumnsResponse(
+            score=said.score,
+            anomalous=said.anomalous,
+            population_percentile=said.percentile,
+            model=self._model_spec(forest),
+        )
+
+    def _model_spec(self, forest: Forest) -> v1.ModelSpec:
+        return v1.ModelSpec(
+            name=self._name, version=forest.version, variant=forest.variant, training_data=forest.training_data
+        )
+
+
+def _explain(scores: list[v1.AnomalyScore], forest: Forest, said: Scores) -> None:
+    """Add to each score what made it, largest magnitude first."""
+    pushes: NDArray[np.float64] = contributions(forest.tables, said.features, said.score)
+    order = np.argsort(-np.abs(pushes), axis=1)
+    names = forest.tables.feature_names
+    for row, score in enumerate(scores):
+        score.base_score = forest.tables.base_score
+        score.explanation_method = METHOD
+        score.contributions.extend(
+            v1.FeatureContribution(
+                feature=names[column], value=said.features[row, column], contribution=pushes[row, column]
+            )
+            for column in order[row]
+        )

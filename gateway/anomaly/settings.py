@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the anomaly pod: `ORRERY_ANOMALY_…`, and the model store's `ORRERY_MODEL_STORE`."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from gateway.serving.settings import PROJECT_ROOT, ServingSettings
+
+
+class AnomalySettings(ServingSettings):
+    """Where the pod listens, and which forests it serves."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ORRERY_ANOMALY_", frozen=True, protected_namespaces=(), populate_by_name=True
+    )
+
+    address: str = "127.0.0.1:50052"
+    metrics_address: str = "127.0.0.1:9102"
+
+    model_store: Path = Field(default=PROJECT_ROOT / "var" / "models", validation_alias="ORRERY_MODEL_STORE")
+    forest_name: str = "neo_anomaly"
+    # How many of the newest versions stay loaded, so that a caller may pin the one before.
+    kept_versions: int = Field(default=2, ge=1)
+    # How often the store is looked at for a new version.
+    poll_s: float = Field(default=2.0, gt=0)
+
+    # Scoring threads; each call uses one (a second thread within a call was slower).
+    threads: int = Field(default=len(os.sched_getaffinity(0)), ge=1)

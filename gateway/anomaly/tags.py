@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tags by rule, for oddities with a name; co-orbitals and minimoons are a blind spot of every detector tried."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.neo.elements import Orbits
+from gateway.neo.orbit_class import OrbitClass, classify
+from orrery.inference import v1
+
+
+def orbit_tags(orbits: Orbits) -> list[list[str]]:
+    """The tags of N orbits, from their elements.
+
+    Bounds: co-orbital and minimoon-like as chosen on the known ones (2006 RH120, 2024 PT5, 1991 VG; Kamo'oalewa,
+    2020 XL5, Cruithne); retrograde by definition; Atira by JPL's; Sun-grazing q < 0.1 au, where known objects become
+    scarce (Granvik et al. 2016, Nature 530, 303).
+    """
+    a = orbits.semi_major_axis_au
+    e, i, q = orbits.eccentricity, orbits.inclination_deg, orbits.perihelion_distance_au
+    rules: dict[str, NDArray[np.bool_]] = {
+        "co-orbital": np.abs(a - 1.0) < 0.01,
+        "minimoon-like": (e < 0.06) & (i < 2.5) & (a > 0.95) & (a < 1.05),
+        "retrograde": i > 90.0,
+        "atira": classify(q, e) == OrbitClass.ATIRA,
+        "sun-grazing": q < 0.1,
+    }
+    return [[tag for tag, holds in rules.items() if holds[row]] for row in range(len(orbits))]
+
+
+def uncertainty_tags(objects: Sequence[v1.NearEarthObject]) -> list[list[str]]:
+    """The tag of orbits that look odd because they are uncertain.
+
+    That is where the MPC's U is 7 to 9 (a runoff above 19,692 arcsec in ten years,
+    https://www.minorplanetcenter.net/iau/info/UValue.html) or the observed arc is under ten days.
+    """
+    return [["poorly-known-orbit"] if _poorly_known(item.uncertainty) else [] for item in objects]
+
+
+def _poorly_known(uncertainty: v1.OrbitUncertainty) -> bool:
+    return uncertainty.condition_code in {"7", "8", "9"} or (
+        uncertainty.HasField("arc_days") and uncertainty.arc_days < 10.0
+    )

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The front pod: what it serves, and whom it asks."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health
+
+from gateway.front.forwarding import forwarding_handler
+from gateway.front.prediction import PredictionServicer
+from gateway.front.settings import FrontSettings
+from gateway.front.tf_serving import TensorFlowServing
+from gateway.serving import server as serving
+from gateway.serving.channels import follow, open_channel, pod_readiness
+from orrery.inference import v1
+from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+
+PREDICTION: ServiceDescriptor = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+ANOMALY: ServiceDescriptor = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"]
+SIMULATION: ServiceDescriptor = simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"]
+
+
+@contextlib.asynccontextmanager
+async def mount(
+    settings: FrontSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+) -> AsyncIterator[Sequence[str]]:
+    """Serve all three services while entered; their health follows their backends."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def channel_to(address: str) -> grpc.aio.Channel:
+            return await stack.enter_async_context(open_channel(address, settings.max_message_bytes))
+
+        models = TensorFlowServing(await channel_to(settings.model_server_address), settings.classifier_name)
+        anomaly = await channel_to(settings.anomaly_address)
+        simulation = await channel_to(settings.simulation_address)
+
+        prediction = PredictionServicer(models, settings.classifier_name, settings.prediction_deadline_s)
+        v1.add_PredictionServiceServicer_to_server(prediction, server)
+        server.add_generic_rpc_handlers(
+            (
+                forwarding_handler(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
+                forwarding_handler(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
+            )
+        )
+        timeout_s = settings.health_period_s
+        questions: dict[str, Callable[[], Awaitable[bool]]] = {
+            PREDICTION.full_name: partial(models.is_available, timeout_s=timeout_s),
+            ANOMALY.full_name: pod_readiness(anomaly, ANOMALY.full_name, timeout_s=timeout_s),
+            SIMULATION.full_name: pod_readiness(simulation, SIMULATION.full_name, timeout_s=timeout_s),
+        }
+        async with asyncio.TaskGroup() as followers:
+            tasks = [
+                followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
+                for service, is_ready in questions.items()
+            ]
+            yield tuple(questions)
+            for task in tasks:
+                task.cancel()
+
+
+def main() -> None:
+    """`python -m gateway front`."""
+    settings = FrontSettings()
+    serving.run("front", settings, partial(mount, settings))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services that pods answer: the front hands the bytes over, both ways, and reads none of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+
+from gateway.serving.channels import onward, refusal_of
+from gateway.serving.interceptor import Context
+
+_Unary = Callable[[bytes, Context], Awaitable[bytes]]
+_Stream = Callable[[bytes, Context], AsyncIterator[bytes]]
+
+
+def forwarding_handler(
+    service: ServiceDescriptor, channel: grpc.aio.Channel, *, backend: str, cap_s: float
+) -> grpc.GenericRpcHandler:
+    """A handler for every method of a service, which asks the pod behind a channel.
+
+    Args:
+        service: unary and server-streaming methods.
+        channel: to the pod, which implements the same service.
+        backend: the pod's name in errors.
+        cap_s: the longest a call may take.
+    """
+    handlers = {method.name: _handler(method, channel, backend, cap_s) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(
+    method: MethodDescriptor, channel: grpc.aio.Channel, backend: str, cap_s: float
+) -> grpc.RpcMethodHandler[bytes, bytes]:
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(_forward_stream(path, channel, backend, cap_s))
+    return grpc.unary_unary_rpc_method_handler(_forward_unary(path, channel, backend, cap_s))
+
+
+def _forward_unary(path: str, channel: grpc.aio.Channel, backend: str, cap_s: float) -> _Unary:
+    ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+
+    async def forward(request: bytes, context: Context) -> bytes:
+        try:
+            reply: bytes = await ask(request, **onward(context, cap_s=cap_s))
+        except grpc.aio.AioRpcError as error:
+            raise refusal_of(error, backend) from error
+        return reply
+
+    return forward
+
+
+def _forward_stream(path: str, channel: grpc.aio.Channel, backend: str, cap_s: float) -> _Stream:
+    ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+
+    async def forward(request: bytes, context: Context) -> AsyncIterator[bytes]:
+        call = ask(request, **onward(context, cap_s=cap_s))
+        try:
+            async for reply in call:
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise refusal_of(error, backend) from error
+        finally:
+            # Whatever ended this call, the pod need not go on.
+            call.cancel()
+
+    return forward

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The bounds that the protos' comments promise, message by message: `gateway.serving.validation` enforces them.
+
+Every floating-point field of a request has its row here (a test holds the table against the descriptors); the reasons
+stand in the protos.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.neo.domain import Interval
+
+# DE440: Park et al. 2021, AJ 161, 105; JPL's file spans 1549-12-31 to 2650-01-25, given here in whole years.
+EPHEMERIS_SPAN_TDB_JD: Final = (2287184.5, 2688976.5)
+MAX_OBJECTS: Final = 1_000
+MAX_COLUMN_ROWS: Final = 100_000
+
+_EPOCH = Interval(*EPHEMERIS_SPAN_TDB_JD)
+_TURN = Interval(0.0, 360.0)
+_ANY_ANOMALY = Interval(-360.0, 360.0)
+_SIZE_AU = Interval(1e-3, 2_000.0)
+PERIHELION_DISTANCE_AU: Final = Interval(1e-4, 100.0)
+_ECCENTRICITY = Interval(0.0, 20.0)
+_INCLINATION = Interval(0.0, 180.0)
+# A perihelion may lie outside the ephemeris: comets come back after thousands of years.
+_PERIHELION_TIME = Interval(-1e8, 1e8)
+_SIGMA = Interval(0.0, 1e6)
+_POSITION_AU = Interval(-2_000.0, 2_000.0)
+_VELOCITY_AU_D = Interval(-1.0, 1.0)
+_VELOCITY_KM_S = Interval(-100.0, 100.0)
+_NON_GRAVITATIONAL = Interval(-1e-4, 1e-4)
+_MASS_KG = Interval(1e-6, 1e22)
+_H = Interval(-5.0, 40.0)
+
+_ORBIT = {
+    "semi_major_axis_au": _SIZE_AU,
+    "perihelion_distance_au": PERIHELION_DISTANCE_AU,
+    "eccentricity": _ECCENTRICITY,
+    "inclination_deg": _INCLINATION,
+    "longitude_of_ascending_node_deg": _TURN,
+    "argument_of_perihelion_deg": _TURN,
+}
+_PHASE = {"mean_anomaly_deg": _ANY_ANOMALY, "perihelion_time_tdb_jd": _PERIHELION_TIME}
+
+# By message name: the interval of each numeric field, of each value if it is repeated.
+NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
+    "OrbitalElements": {"epoch_tdb_jd": _EPOCH, **_ORBIT, **_PHASE},
+    "ElementOverride": {**_ORBIT, **_PHASE},
+    "OrbitColumns": {"epoch_tdb_jd": _EPOCH, **_ORBIT, "absolute_magnitude_h": _H},
+    "StateVector": {
+        "epoch_tdb_jd": _EPOCH,
+        **dict.fromkeys(("x_au", "y_au", "z_au"), _POSITION_AU),
+        **dict.fromkeys(("vx_au_d", "vy_au_d", "vz_au_d"), _VELOCITY_AU_D),
+    },
+    "PhysicalParameters": {
+        "absolute_magnitude_h": _H,
+        "slope_g": Interval(-0.5, 1.0),
+        "diameter_km": Interval(1e-6, 2_000.0),
+        "albedo": Interval(1e-3, 1.0),
+        "density_kg_m3": Interval(1.0, 20_000.0),
+        "mass_kg": _MASS_KG,
+    },
+    "OrbitUncertainty": {"arc_days": Interval(0.0, 1e6)},
+    "ElementSigmas": {
+        **dict.fromkeys(_ORBIT, _SIGMA),
+        "mean_anomaly_deg": _SIGMA,
+        "perihelion_time_d": _SIGMA,
+    },
+    "Covariance": {"epoch_tdb_jd": _EPOCH, "values": Interval(-1e12, 1e12)},
+    "NonGravitational": dict.fromkeys(("a1_au_d2", "a2_au_d2", "a3_au_d2"), _NON_GRAVITATIONAL),
+    "ModelSelector": {"version": Interval(1, 2**63 - 1)},
+    "Scenario": {"duration_days": Interval(-36_525.0, 36_525.0)},
+    "OutputOptions": {
+        "max_distance_au": Interval(1e-6, 1.0),
+        "trajectory_points": Interval(2, 20_000),
+    },
+    "Impulse": {
+        "time_tdb_jd": _EPOCH,
+        **dict.fromkeys(("radial_km_s", "transverse_km_s", "normal_km_s"), _VELOCITY_KM_S),
+    },
+    "KineticImpactor": {
+        "time_tdb_jd": _EPOCH,
+        "mass_kg": Interval(1e-6, 1e9),
+        **dict.fromkeys(("vx_km_s", "vy_km_s", "vz_km_s"), _VELOCITY_KM_S),
+        "beta": Interval(0.0, 10.0),
+    },
+    "MassOverride": {"mass_kg": _MASS_KG},
+}
+
+# Fields that zero or absence leaves unanswered: a number without presence, a message, or a oneof by its name.
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "NearEarthObject": ("orbit",),
+    "OrbitalElements": ("epoch_tdb_jd", "size"),
+    "StateVector": ("epoch_tdb_jd",),
+    "Covariance": ("epoch_tdb_jd",),
+    "PredictColumnsRequest": ("orbits",),
+    "ScoreAnomalyColumnsRequest": ("orbits",),
+    "ComputeMoidColumnsRequest": ("orbits",),
+    "SimulateRequest": ("scenario",),
+    "Scenario": ("object", "duration_days"),
+    "Change": ("change",),
+    "Impulse": ("time_tdb_jd",),
+    "KineticImpactor": ("time_tdb_jd", "mass_kg"),
+    "MassOverride": ("mass_kg",),
+}
+
+# How many values a repeated field may hold, both ends included.
+COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
+    "PredictRequest": {"objects": (1, MAX_OBJECTS)},
+    "ScoreAnomaliesRequest": {"objects": (1, MAX_OBJECTS)},
+    "ComputeMoidRequest": {"objects": (1, MAX_OBJECTS), "planets": (0, 8)},
+    "OrbitColumns": dict.fromkeys(NUMBERS["OrbitColumns"], (0, MAX_COLUMN_ROWS)),
+    "Scenario": {"changes": (0, 32)},
+    "OutputOptions": {"bodies": (0, 10)},
+    "Covariance": {"labels": (6, 9), "values": (36, 81)},
+}
+
+MAX_TEXT_CHARACTERS: Final = 64

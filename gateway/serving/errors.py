@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refusals, and the one table that gives each its gRPC status.
+
+Code below raises what went wrong in its own words; `status_of` walks the table by class. Whatever is not in it is our
+fault: the caller learns "internal error" and a request id, the log learns the rest.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from orrery.inference import v1
+
+ERROR_DOMAIN = "inference.orrery"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """One field that breaks its bounds: its path in the request, and what it should have been."""
+
+    path: str
+    description: str
+
+
+class ServingError(Exception):
+    """The base of every refusal that has a published reason."""
+
+
+class InvalidRequest(ServingError):
+    """Fields break their bounds; all of them are named."""
+
+    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+        self.violations = tuple(violations)
+        super().__init__("; ".join(f"{v.path}: {v.description}" for v in self.violations))
+
+
+class ModelNotFound(ServingError):
+    """No such model version or label is being served."""
+
+    def __init__(self, path: str, description: str) -> None:
+        self.violation = FieldViolation(path, description)
+        super().__init__(f"{path}: {description}")
+
+
+class OutsideEphemeris(ServingError):
+    """A time lies outside the ephemeris' span."""
+
+    def __init__(self, path: str, span_tdb_jd: tuple[float, float]) -> None:
+        self.span_tdb_jd = span_tdb_jd
+        self.violation = FieldViolation(path, f"outside the ephemeris, which spans TDB JD {_span(span_tdb_jd)}")
+        super().__init__(f"{path}: {self.violation.description}")
+
+
+class BackendUnavailable(ServingError):
+    """A pod that the answer needs is away."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        super().__init__(f"the {backend} backend is unavailable; try again")
+
+
+class DeadlineExceeded(ServingError):
+    """The caller's deadline passed before the answer was there."""
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the answer was ready")
+
+
+class Cancelled(ServingError):
+    """The caller went away, or the server is stopping."""
+
+    def __init__(self) -> None:
+        super().__init__("the call was cancelled")
+
+
+class Overloaded(ServingError):
+    """Too much at once; come back later."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"too many requests at once; retry after {retry_after_s:g} s")
+
+
+class ModelUnusable(ServingError):
+    """A model replied with something its signature does not promise."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the model {model} does not have the signature this server was built for")
+
+
+class BackendRefusal(ServingError):
+    """A pod refused with a status of its own, which goes on to the caller as it is."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        self.status = status
+        super().__init__(status.message)
+
+
+def status_of(error: BaseException, request_id: str) -> status_pb2.Status:
+    """The status that a caller gets for an error: code, message and `google.rpc` details.
+
+    Args:
+        error: whatever was raised while the call was served.
+        request_id: names the call in our log.
+    """
+    for cls in type(error).__mro__:
+        if encode := _TABLE.get(cls):
+            return encode(error)
+    message = f"internal error; the log has it under request id {request_id}"
+    reason = _reason(v1.ERROR_REASON_INTERNAL, request_id=request_id)
+    return _status(code_pb2.INTERNAL, message, reason)
+
+
+def _invalid(error: InvalidRequest) -> status_pb2.Status:
+    count = len(error.violations)
+    first = error.violations[0]
+    message = f"{first.path}: {first.description}" + (f" (and {count - 1} more fields)" if count > 1 else "")
+    reason = _reason(v1.ERROR_REASON_INVALID_FIELD)
+    return _status(code_pb2.INVALID_ARGUMENT, message, reason, _bad_request(*error.violations))
+
+
+def _model_not_found(error: ModelNotFound) -> status_pb2.Status:
+    reason = _reason(v1.ERROR_REASON_MODEL_NOT_FOUND)
+    return _status(code_pb2.NOT_FOUND, str(error), reason, _bad_request(error.violation))
+
+
+def _outside_ephemeris(error: OutsideEphemeris) -> status_pb2.Status:
+    reason = _reason(v1.ERROR_REASON_OUTSIDE_EPHEMERIS, span_tdb_jd=_span(error.span_tdb_jd))
+    return _status(code_pb2.OUT_OF_RANGE, str(error), reason, _bad_request(error.violation))
+
+
+def _backend_unavailable(error: BackendUnavailable) -> status_pb2.Status:
+    reason = _reason(v1.ERROR_REASON_BACKEND_UNAVAILABLE, backend=error.backend)
+    return _status(code_pb2.UNAVAILABLE, str(error), reason)
+
+
+def _deadline_exceeded(error: DeadlineExceeded) -> status_pb2.Status:
+    return _status(code_pb2.DEADLINE_EXCEEDED, str(error), _reason(v1.ERROR_REASON_DEADLINE_EXCEEDED))
+
+
+def _cancelled(error: Cancelled) -> status_pb2.Status:
+    return _status(code_pb2.CANCELLED, str(error), _reason(v1.ERROR_REASON_CANCELLED))
+
+
+def _overloaded(error: Overloaded) -> status_pb2.Status:
+    delay = Duration()
+    delay.FromNanoseconds(int(error.retry_after_s * 1e9))
+    retry = error_details_pb2.RetryInfo(retry_delay=delay)
+    return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), _reason(v1.ERROR_REASON_OVERLOADED), retry)
+
+
+def _model_unusable(error: ModelUnusable) -> status_pb2.Status:
+    return _status(code_pb2.FAILED_PRECONDITION, str(error), _reason(v1.ERROR_REASON_MODEL_UNUSABLE))
+
+
+def _backend_refusal(error: BackendRefusal) -> status_pb2.Status:
+    return error.status
+
+
+_TABLE: dict[type, Callable[..., status_pb2.Status]] = {
+    BackendRefusal: _backend_refusal,
+    InvalidRequest: _invalid,
+    ModelNotFound: _model_not_found,
+    OutsideEphemeris: _outside_ephemeris,
+    BackendUnavailable: _backend_unavailable,
+    DeadlineExceeded: _deadline_exceeded,
+    Cancelled: _cancelled,
+    Overloaded: _overloaded,
+    ModelUnusable: _model_unusable,
+}
+
+
+def _span(span_tdb_jd: tuple[float, float]) -> str:
+    return f"{span_tdb_jd[0]} to {span_tdb_jd[1]}"
+
+
+def _reason(reason: v1.ErrorReason.ValueType, **metadata: str) -> error_details_pb2.ErrorInfo:
+    name = v1.ErrorReason.Name(reason).removeprefix("ERROR_REASON_")
+    return error_details_pb2.ErrorInfo(reason=name, domain=ERROR_DOMAIN, metadata=metadata)
+
+
+def _bad_request(*violations: FieldViolation) -> error_details_pb2.BadRequest:
+    named = [error_details_pb2.BadRequest.FieldViolation(field=v.path, description=v.description) for v in violations]
+    return error_details_pb2.BadRequest(field_violations=named)
+
+
+def _status(code: int, message: str, *details: Message) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        box = AnyMessage()
+        box.Pack(detail)
+        packed.append(box)
+    return status_pb2.Status(code=code, message=message, details=packed)

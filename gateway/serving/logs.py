@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Structured logs: one JSON object a line on standard error, each with its request id while a call is served."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure(pod: str, level: str) -> None:
+    """Send this process' logs to standard error as JSON lines that name the pod.
+
+    Args:
+        pod: "front", "anomaly", ...
+        level: a name of the logging module: "INFO".
+
+    Raises:
+        ValueError: there is no such level.
+    """
+    levels = logging.getLevelNamesMapping()
+    if level.upper() not in levels:
+        raise ValueError(f"log level {level!r} is none of {', '.join(levels)}")
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            _name_pod(pod),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(levels[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def _name_pod(pod: str) -> structlog.typing.Processor:
+    def add(
+        _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        event["pod"] = pod
+        return event
+
+    return add

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prometheus metrics of every gRPC server, and the endpoint that shows them.
+
+Names follow go-grpc-middleware's, which dashboards and alert rules of the field already know.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
+
+from gateway.serving.settings import split_address
+
+STARTED = Counter("grpc_server_started_total", "Calls begun.", ["grpc_service", "grpc_method"])
+HANDLED = Counter("grpc_server_handled_total", "Calls ended.", ["grpc_service", "grpc_method", "grpc_code"])
+SECONDS = Histogram(
+    "grpc_server_handling_seconds",
+    "Time from a call's begin to its end.",
+    ["grpc_service", "grpc_method"],
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.", ["grpc_service", "grpc_method"])
+
+
+class MetricsEndpoint:
+    """GET /metrics on a thread of its own."""
+
+    def __init__(self, address: str) -> None:
+        """Start serving.
+
+        Args:
+            address: host:port; port 0 takes a free one.
+
+        Raises:
+            OSError: the address is taken.
+        """
+        host, port = split_address(address)
+        self._server, self._thread = start_http_server(port, host)
+        self.port = int(self._server.server_port)
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

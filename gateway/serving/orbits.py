@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the contract's messages to the columns that the science works on, with the rules that join fields.
+
+Everything here expects messages that `gateway.serving.validation.check` has seen, and adds to the same `Violations`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.neo import frames
+from gateway.neo.earth_orbit import SPAN_TDB_JD, sun_barycentric_states
+from gateway.neo.elements import Orbits, from_states
+from gateway.neo.errors import InvalidOrbitError
+from gateway.neo.units import GM_SUN_AU3_D2
+from gateway.serving.bounds import PERIHELION_DISTANCE_AU
+from gateway.serving.validation import Violations
+from orrery.inference import v1
+
+Floats = NDArray[np.float64]
+
+# Pravec & Harris 2007, Icarus 190, 250, eq. 1: D/km = 1329 / sqrt(p) * 10^(-H/5), i.e. H = 15.618 - ...
+_H_OF_1_KM_AND_ALBEDO_1 = 5 * np.log10(1329.0)
+
+_CLOSED_ONLY = "must be less than 1: the models know closed orbits only"
+
+
+def read_orbits(
+    objects: Sequence[v1.NearEarthObject],
+    violations: Violations,
+    *,
+    path: str = "objects",
+    closed: bool = False,
+    phase: bool = False,
+) -> Orbits:
+    """The orbits of some objects; read them last, for this refuses the request if anything was noted so far.
+
+    Args:
+        objects: N checked messages.
+        violations: where broken rules are noted.
+        path: of the list in the request.
+        closed: refuse e >= 1.
+        phase: refuse elements without a mean anomaly or a perihelion time.
+
+    Returns:
+        N orbits.
+
+    Raises:
+        InvalidRequest: a rule was broken, here or before.
+    """
+    rows = [
+        _orbit_row(item, violations, f"{path}[{row}]", closed=closed, phase=phase) for row, item in enumerate(objects)
+    ]
+    violations.raise_if_any()
+    return Orbits(*np.array(rows, dtype=np.float64).T)
+
+
+def read_orbit(item: v1.NearEarthObject, violations: Violations, path: str) -> Orbits:
+    """The orbit of one object, with its phase; see `read_orbits`."""
+    row = _orbit_row(item, violations, path, closed=False, phase=True)
+    violations.raise_if_any()
+    return Orbits(*np.array([row], dtype=np.float64).T)
+
+
+def read_absolute_magnitudes(
+    objects: Sequence[v1.NearEarthObject], violations: Violations, *, path: str = "objects"
+) -> Floats:
+    """H of each object: given, or from diameter and albedo (Pravec & Harris 2007).
+
+    Returns:
+        (N,) magnitudes; NaN where H was neither given nor could be derived, which is noted.
+    """
+    magnitudes = np.full(len(objects), np.nan)
+    for row, item in enumerate(objects):
+        physical = item.physical
+        if physical.HasField("absolute_magnitude_h"):
+            magnitudes[row] = physical.absolute_magnitude_h
+        elif physical.diameter_km > 0 and physical.albedo > 0:
+            magnitudes[row] = absolute_magnitude(physical.diameter_km, physical.albedo)
+        else:
+            where = f"{path}[{row}].physical.absolute_magnitude_h"
+            violations.add(where, "is required (or both diameter_km and albedo)")
+    return magnitudes
+
+
+def absolute_magnitude(diameter_km: float, albedo: float) -> float:
+    """H of a body of this diameter and geometric albedo (Pravec & Harris 2007, Icarus 190, 250)."""
+    return float(_H_OF_1_KM_AND_ALBEDO_1 - 2.5 * np.log10(albedo) - 5 * np.log10(diameter_km))
+
+
+def read_columns(
+    columns: v1.OrbitColumns, violations: Violations, *, closed: bool = False, magnitudes: bool = False
+) -> tuple[Orbits, Floats]:
+    """The orbits of a message of columns, and H.
+
+    Args:
+        columns: a checked message at the path "orbits".
+        violations: where broken rules are noted.
+        closed: refuse e >= 1.
+        magnitudes: refuse a missing column of H.
+
+    Returns:
+        N orbits and their (N,) magnitudes (empty where there are none).
+
+    Raises:
+        InvalidRequest: a rule was broken, here or before.
+    """
+    violations.raise_if_any()
+    e = np.array(columns.eccentricity, dtype=np.float64)
+    _check_lengths(columns, len(e), violations, magnitudes=magnitudes)
+    violations.raise_if_any()
+    q = np.array(columns.perihelion_distance_au, dtype=np.float64)
+    if not len(q):
+        q = np.array(columns.semi_major_axis_au, dtype=np.float64) * (1.0 - e)
+        _note_rows("orbits.eccentricity", e >= 1.0, "must be less than 1 with semi_major_axis_au", violations)
+        _note_rows("orbits.eccentricity", ~PERIHELION_DISTANCE_AU.holds(q), "makes the perihelion too near", violations)
+    _note_rows("orbits.eccentricity", e == 1.0, "must not be 1: parabolic orbits are refused", violations)
+    if closed:
+        _note_rows("orbits.eccentricity", e > 1.0, _CLOSED_ONLY, violations)
+    violations.raise_if_any()
+    epoch = np.broadcast_to(np.array(columns.epoch_tdb_jd, dtype=np.float64), e.shape)
+    orbits = Orbits(
+        perihelion_distance_au=q,
+        eccentricity=e,
+        inclination_deg=np.array(columns.inclination_deg, dtype=np.float64),
+        longitude_of_ascending_node_deg=np.array(columns.longitude_of_ascending_node_deg, dtype=np.float64),
+        argument_of_perihelion_deg=np.array(columns.argument_of_perihelion_deg, dtype=np.float64),
+        perihelion_time_tdb_jd=epoch,
+        epoch_tdb_jd=epoch,
+    )
+    return orbits, np.array(columns.absolute_magnitude_h, dtype=np.float64)
+
+
+def model_inputs(orbits: Orbits, absolute_magnitudes: Floats) -> Floats:
+    """What both models read: (N, 6) float64 of q (au), e, i (deg), node (deg), argument of perihelion (deg), H."""
+    return np.column_stack(
+        (
+            orbits.perihelion_distance_au,
+            orbits.eccentricity,
+            orbits.inclination_deg,
+            orbits.longitude_of_ascending_node_deg,
+            orbits.argument_of_perihelion_deg,
+            absolute_magnitudes,
+        )
+    )
+
+
+def _orbit_row(
+    item: v1.NearEarthObject, violations: Violations, path: str, *, closed: bool, phase: bool
+) -> tuple[float, ...]:
+    """One orbit as the fields of `Orbits`, in order."""
+    if item.WhichOneof("orbit") == "state":
+        return _state_row(item.state, violations, f"{path}.state", closed=closed)
+    return _elements_row(item.elements, violations, f"{path}.elements", closed=closed, phase=phase)
+
+
+def _elements_row(
+    elements: v1.OrbitalElements, violations: Violations, path: str, *, closed: bool, phase: bool
+) -> tuple[float, ...]:
+    e = elements.eccentricity
+    by_axis = elements.WhichOneof("size") == "semi_major_axis_au"
+    by_anomaly = elements.WhichOneof("phase") == "mean_anomaly_deg"
+    if e == 1.0:
+        violations.add(f"{path}.eccentricity", "must not be 1: parabolic orbits are refused")
+    elif closed and e > 1.0:
+        violations.add(f"{path}.eccentricity", _CLOSED_ONLY)
+    if e > 1.0 and by_axis:
+        violations.add(f"{path}.semi_major_axis_au", "contradicts eccentricity > 1: give perihelion_distance_au")
+    if e > 1.0 and by_anomaly:
+        violations.add(f"{path}.mean_anomaly_deg", "contradicts eccentricity > 1: give perihelion_time_tdb_jd")
+    if phase and elements.WhichOneof("phase") is None:
+        violations.add(f"{path}.phase", "is required: mean_anomaly_deg or perihelion_time_tdb_jd")
+    if not 0.0 <= e < 1.0 and (by_axis or by_anomaly):
+        return (1.0,) * 7
+    q = elements.semi_major_axis_au * (1.0 - e) if by_axis else elements.perihelion_distance_au
+    if by_axis and not PERIHELION_DISTANCE_AU.low <= q <= PERIHELION_DISTANCE_AU.high:
+        low, high = PERIHELION_DISTANCE_AU.low, PERIHELION_DISTANCE_AU.high
+        violations.add(f"{path}.eccentricity", f"makes the perihelion distance {q:.6g} au, outside [{low:g}, {high:g}]")
+    shape = (
+        q,
+        e,
+        elements.inclination_deg,
+        elements.longitude_of_ascending_node_deg,
+        elements.argument_of_perihelion_deg,
+    )
+    if not by_anomaly:
+        return (*shape, elements.perihelion_time_tdb_jd or elements.epoch_tdb_jd, elements.epoch_tdb_jd)
+    return (
+        *shape,
+        _perihelion_time_tdb_jd(q, e, elements.mean_anomaly_deg, elements.epoch_tdb_jd),
+        elements.epoch_tdb_jd,
+    )
+
+
+def _perihelion_time_tdb_jd(q: float, e: float, mean_anomaly_deg: float, epoch_tdb_jd: float) -> float:
+    """The passage nearest to the epoch."""
+    semi_major_axis_au = q / (1.0 - e)
+    mean_motion_deg_d = math.degrees(math.sqrt(GM_SUN_AU3_D2 / semi_major_axis_au**3))
+    return epoch_tdb_jd - (math.remainder(mean_anomaly_deg, 360.0) / mean_motion_deg_d)
+
+
+def _state_row(state: v1.StateVector, violations: Violations, path: str, *, closed: bool) -> tuple[float, ...]:
+    vector = np.array([[state.x_au, state.y_au, state.z_au, state.vx_au_d, state.vy_au_d, state.vz_au_d]])
+    epoch = np.array([state.epoch_tdb_jd])
+    if state.frame == v1.FRAME_ICRF:
+        vector = frames.icrf_to_ecliptic(vector)
+    if state.origin == v1.ORIGIN_SOLAR_SYSTEM_BARYCENTER:
+        if not SPAN_TDB_JD[0] <= state.epoch_tdb_jd <= SPAN_TDB_JD[1]:
+            low, high = SPAN_TDB_JD
+            violations.add(f"{path}.epoch_tdb_jd", f"must be in [{low}, {high}] with a barycentric origin")
+            return (1.0,) * 7
+        vector = vector - sun_barycentric_states(epoch)
+    try:
+        orbit = from_states(vector, epoch)
+    except InvalidOrbitError:
+        violations.add(path, "is no orbit: position and velocity must not be zero or parallel")
+        return (1.0,) * 7
+    if closed and orbit.eccentricity[0] >= 1.0:
+        violations.add(path, f"has eccentricity {orbit.eccentricity[0]:.6g}, which {_CLOSED_ONLY}")
+    return tuple(float(getattr(orbit, field.name)[0]) for field in dataclasses.fields(orbit))
+
+
+def _check_lengths(columns: v1.OrbitColumns, count: int, violations: Violations, *, magnitudes: bool) -> None:
+    """Every column there and as long as that of the eccentricities."""
+    if not count:
+        violations.add("orbits.eccentricity", "is required")
+        return
+    required = [
+        "inclination_deg",
+        "longitude_of_ascending_node_deg",
+        "argument_of_perihelion_deg",
+        "semi_major_axis_au" if len(columns.semi_major_axis_au) else "perihelion_distance_au",
+    ]
+    if len(columns.semi_major_axis_au) and len(columns.perihelion_distance_au):
+        violations.add("orbits.perihelion_distance_au", "must be left out with semi_major_axis_au")
+    if magnitudes or len(columns.absolute_magnitude_h):
+        required.append("absolute_magnitude_h")
+    for name in required:
+        if len(getattr(columns, name)) != count:
+            violations.add(f"orbits.{name}", f"must hold {count:,} values, as eccentricity does")
+    if len(columns.epoch_tdb_jd) not in {1, count}:
+        violations.add("orbits.epoch_tdb_jd", f"must hold 1 value, or {count:,} as eccentricity does")
+
+
+def _note_rows(path: str, broken: NDArray[np.bool_], description: str, violations: Violations) -> None:
+    for row in np.flatnonzero(broken):
+        violations.add(f"{path}[{row}]", description)

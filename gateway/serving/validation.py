@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Requests against their bounds: every violated field by its path, all at once.
+
+`check` holds any message of ours, nested ones included, against the tables of `gateway.serving.bounds`; rules that
+join fields live with what reads them (`gateway.serving.orbits`, the simulation's scenario).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from gateway.neo.domain import Interval
+from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED
+from gateway.serving.errors import FieldViolation, InvalidRequest
+
+# A caller needs the pattern of its mistake, not 100,000 lines of it.
+MAX_NAMED_VIOLATIONS = 100
+
+_NO_INTERVALS: Mapping[str, Interval] = {}
+_NO_COUNTS: Mapping[str, tuple[int, int]] = {}
+
+
+class Violations:
+    """Collects violated fields; the first 100 are named, the rest counted."""
+
+    def __init__(self) -> None:
+        self._named: list[FieldViolation] = []
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def add(self, path: str, description: str) -> None:
+        """Note that the field at a path breaks its bounds.
+
+        Args:
+            path: as in `objects[3].elements.eccentricity`.
+            description: what the field should have been.
+        """
+        self._count += 1
+        if len(self._named) < MAX_NAMED_VIOLATIONS:
+            self._named.append(FieldViolation(path, description))
+
+    def raise_if_any(self) -> None:
+        """Refuse the request if anything was noted.
+
+        Raises:
+            InvalidRequest: naming the fields.
+        """
+        if not self._named:
+            return
+        if hidden := self._count - len(self._named):
+            last = self._named[-1]
+            self._named[-1] = FieldViolation(last.path, f"{last.description} (and {hidden} more fields)")
+        raise InvalidRequest(self._named)
+
+
+def check(message: Message, violations: Violations, path: str = "") -> None:
+    """Hold a message and all within it against the tables of bounds.
+
+    Args:
+        message: a request, or a part of one.
+        violations: where violated fields are noted.
+        path: of the message within the request; empty for the request itself.
+    """
+    name = message.DESCRIPTOR.name
+    prefix = f"{path}." if path else ""
+    intervals = NUMBERS.get(name, _NO_INTERVALS)
+    counts = COUNTS.get(name, _NO_COUNTS)
+    _check_required(message, violations, prefix)
+    _check_counts(message, counts, violations, prefix)
+    for field, value in message.ListFields():
+        field_path = prefix + field.name
+        if field.is_repeated:
+            low, high = counts.get(field.name, (0, 0))
+            if field.name not in counts or low <= len(value) <= high:
+                _check_repeated(field, value, intervals, violations, field_path)
+        else:
+            _check_single(field, value, intervals, violations, field_path)
+
+
+def _check_required(message: Message, violations: Violations, prefix: str) -> None:
+    descriptor = message.DESCRIPTOR
+    for required in REQUIRED.get(descriptor.name, ()):
+        if oneof := descriptor.oneofs_by_name.get(required):
+            if message.WhichOneof(required) is None:
+                choices = " or ".join(field.name for field in oneof.fields)
+                violations.add(prefix + required, f"is required: {choices}")
+        elif descriptor.fields_by_name[required].has_presence:
+            if not message.HasField(required):
+                violations.add(prefix + required, "is required")
+        elif not getattr(message, required):
+            violations.add(prefix + required, "is required and not 0")
+
+
+def _check_counts(message: Message, counts: Mapping[str, tuple[int, int]], violations: Violations, prefix: str) -> None:
+    for name, (low, high) in counts.items():
+        count = len(getattr(message, name))
+        if not low <= count <= high:
+            violations.add(prefix + name, f"must hold {low} to {high:,} values, not {count:,}")
+
+
+def _check_single(
+    field: FieldDescriptor, value: Any, intervals: Mapping[str, Interval], violations: Violations, path: str
+) -> None:
+    if field.message_type is not None:
+        check(value, violations, path)
+    elif interval := intervals.get(field.name):
+        _check_number(value, interval, violations, path)
+    elif field.enum_type is not None:
+        if value not in field.enum_type.values_by_number:
+            violations.add(path, f"{value} is no value of {field.enum_type.name}")
+    elif field.type == FieldDescriptor.TYPE_STRING and len(value) > MAX_TEXT_CHARACTERS:
+        violations.add(path, f"must hold at most {MAX_TEXT_CHARACTERS} characters, not {len(value):,}")
+
+
+def _check_repeated(
+    field: FieldDescriptor,
+    values: Sequence[Any],
+    intervals: Mapping[str, Interval],
+    violations: Violations,
+    path: str,
+) -> None:
+    if interval := intervals.get(field.name):
+        column = np.array(values, dtype=np.float64)
+        outside = np.flatnonzero(~interval.holds(column))
+        for row in outside[:MAX_NAMED_VIOLATIONS]:
+            violations.add(f"{path}[{row}]", _complaint(column[row], interval))
+        if len(outside) > MAX_NAMED_VIOLATIONS:
+            violations.add(path, f"{len(outside) - MAX_NAMED_VIOLATIONS:,} more values outside")
+        return
+    for row, value in enumerate(values):
+        _check_single(field, value, intervals, violations, f"{path}[{row}]")
+
+
+def _check_number(value: float, interval: Interval, violations: Violations, path: str) -> None:
+    if not interval.low <= value <= interval.high:
+        violations.add(path, _complaint(value, interval))
+
+
+def _complaint(value: float, interval: Interval) -> str:
+    return f"must be in [{interval.low:.10g}, {interval.high:.10g}], not {value:.17g}"

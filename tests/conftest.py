@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder of real catalogues and acceptance cases, or a skip that says how to have one."""
+    path = (PROJECT_ROOT / os.environ.get("ORRERY_SHARED", "../shared")).resolve()
+    if not (path / "data").is_dir():
+        pytest.skip(f"no real NEO data at {path}: set ORRERY_SHARED to a folder with data/ and cases/")
+    return path
