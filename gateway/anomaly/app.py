@@ -28,6 +28,7 @@ async def mount(
     forests = Forests(settings.model_store / settings.forest_name, settings.kept_versions)
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="score") as executor:
         v1.add_AnomalyServiceServicer_to_server(AnomalyServicer(forests, settings.forest_name, executor), server)
+        await checks.set(SERVICE, serving.NOT_SERVING)
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(_keep_fresh(forests, checks, settings.poll_s))
             yield (SERVICE,)

@@ -7,20 +7,18 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from gateway.serving.settings import PROJECT_ROOT, ServingSettings
+from gateway.serving.settings import ModelStoreSettings, ServingSettings
 
 
 class AnomalySettings(ServingSettings):
     """Where the pod listens, and which forests it serves."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ORRERY_ANOMALY_", frozen=True, protected_namespaces=(), populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="ORRERY_ANOMALY_", frozen=True, protected_namespaces=())
 
     address: str = "127.0.0.1:50052"
     metrics_address: str = "127.0.0.1:9102"
 
-    model_store: Path = Field(default=PROJECT_ROOT / "var" / "models", validation_alias="ORRERY_MODEL_STORE")
+    model_store: Path = Field(default_factory=lambda: ModelStoreSettings().model_store)
     forest_name: str = "neo_anomaly"
     # How many of the newest versions stay loaded, so that a caller may pin the one before.
     kept_versions: int = Field(default=2, ge=1)

@@ -52,6 +52,8 @@ async def mount(
             ANOMALY.full_name: pod_readiness(anomaly, ANOMALY.full_name, timeout_s=timeout_s),
             SIMULATION.full_name: pod_readiness(simulation, SIMULATION.full_name, timeout_s=timeout_s),
         }
+        for service in questions:
+            await checks.set(service, serving.NOT_SERVING)
         async with asyncio.TaskGroup() as followers:
             tasks = [
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))

@@ -18,7 +18,7 @@ from gateway.serving.errors import (
     Overloaded,
     ServingError,
 )
-from gateway.serving.interceptor import REQUEST_ID_KEY, Context, request_id_of
+from gateway.serving.interceptor import REQUEST_ID_KEY, Context, current_request_id
 from gateway.serving.server import NOT_SERVING, SERVING
 
 # Every method behind the front is idempotent, so a call that found no server, or lost it, is tried again.
@@ -81,7 +81,7 @@ def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[st
     timeout_s = cap_s if remaining_s is None else min(cap_s, remaining_s - margin_s)
     if timeout_s <= 0:
         raise DeadlineExceeded
-    return {"timeout": timeout_s, "metadata": ((REQUEST_ID_KEY, request_id_of(context)),)}
+    return {"timeout": timeout_s, "metadata": ((REQUEST_ID_KEY, current_request_id()),)}
 
 
 def refusal_of(error: grpc.aio.AioRpcError, backend: str) -> ServingError:

@@ -81,7 +81,12 @@ _WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[str, Any], Any], str]] = {
 }
 
 
-def request_id_of(context: Context) -> str:
+def current_request_id() -> str:
+    """The id of the call being served."""
+    return str(structlog.contextvars.get_contextvars()["request_id"])
+
+
+def _request_id_of(context: Context) -> str:
     """The id that the caller gave, if it is a sane one, else a new one."""
     for key, value in context.invocation_metadata() or ():
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
@@ -93,7 +98,7 @@ def request_id_of(context: Context) -> str:
 async def _observed(method: str, context: Context) -> AsyncIterator[None]:
     """Serve one call: log and count it, and turn what it raises into a status."""
     service, _, name = method.removeprefix("/").rpartition("/")
-    request_id = request_id_of(context)
+    request_id = _request_id_of(context)
     context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
     metrics.STARTED.labels(service, name).inc()
     started = time.perf_counter()

@@ -40,6 +40,14 @@ class ServingSettings(BaseSettings):
     handshake_timeout_s: float = Field(default=3.0, gt=0)
 
 
+class ModelStoreSettings(BaseSettings):
+    """Where published models lie: `<store>/<name>/<version>/`; `ORRERY_MODEL_STORE`."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True, protected_namespaces=())
+
+    model_store: Path = PROJECT_ROOT / "var" / "models"
+
+
 def split_address(address: str) -> tuple[str, int]:
     """The host and port of "host:port" ("[::1]:50051" for IPv6).
 

@@ -1,0 +1,88 @@
+# Every target sets up what it needs, says what it does, and is quick the second time. `make help` lists them.
+
+PYTHON ?= python3
+# uv from the path, or bootstrapped into .tools with pip.
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+EXTRAS := front,anomaly,simulation,model-server,export,catalogue
+INSTALLED := .venv/.installed
+
+export UV_PYTHON_DOWNLOADS := never
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test accuracy lint protos protos-check client-check models export export-quick \
+        serving-protocol earth-table lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## make the environment (.venv) from the lock
+
+demo: models ## start everything, ask about real asteroids, stop
+	$(BIN)/python -m gateway up -- $(BIN)/python client/examples/ask.py
+
+serve: models ## start everything and stay up; Ctrl-C drains
+	$(BIN)/python -m gateway up
+
+test: models ## run all tests
+	$(BIN)/python -m pytest
+
+accuracy: $(INSTALLED) ## only the tests against independent authorities
+	$(BIN)/python -m pytest tests/accuracy
+
+lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd protos && ../$(BIN)/buf lint ../build/protos.binpb --config buf.yaml
+
+protos: $(INSTALLED) ## generate the client's stubs from protos/
+	$(UV) run --quiet --no-project --script protos/generate.py
+
+protos-check: protos
+	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+
+client-check: $(INSTALLED) ## build the client's wheel and import it in an empty environment
+	rm -rf build/client && mkdir -p build/client
+	$(UV) build --quiet --wheel client --out-dir build/client
+	$(UV) venv --quiet --python $(PYTHON) build/client/venv
+	$(UV) pip install --quiet --python build/client/venv build/client/*.whl
+	cd build/client && venv/bin/python -W error -c "from orrery.inference import InferenceClient, v1; print(v1.PredictRequest.DESCRIPTOR.full_name)"
+	$(UV) pip list --quiet --python build/client/venv
+	@du -sh build/client/venv/lib | sed 's/lib/installed/'
+
+models: $(INSTALLED) ## small but real models in var/models, if none are there
+	$(BIN)/python -m export quick --if-absent
+
+export-quick: $(INSTALLED) ## train and publish small models (under 2 minutes)
+	$(BIN)/python -m export quick
+
+export: $(INSTALLED) ## train and publish the full models
+	$(BIN)/python -m export train
+
+serving-protocol: $(INSTALLED) ## rewrite the front's copy of TensorFlow Serving's protocol
+	$(BIN)/python -m export serving-protocol
+
+earth-table: $(INSTALLED) ## rewrite the table of Earth and Sun from DE440
+	$(BIN)/python -m export earth-table
+
+lock: $(UV) ## resolve the dependencies anew, with hashes
+	$(UV) pip compile --quiet pyproject.toml --universal --all-extras --group dev --generate-hashes --no-header \
+	    --no-annotate --no-emit-package orrery-inference-client --upgrade --output-file requirements.lock
+
+clean: ## remove everything that can be made again
+	rm -rf .venv .tools build var *.egg-info client/*.egg-info
+	find gateway export client tests -name __pycache__ -prune -exec rm -rf {} +
+	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so
+
+$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx | $(UV)
+	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
+	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
+	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev
+	@touch $@
+
+.tools/bin/uv:
+	@echo "no uv on the path: installing it into .tools"
+	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv

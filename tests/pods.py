@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Real pods for tests: on free ports, in this process or as processes of their own."""
+
+import contextlib
+import socket
+from functools import partial
+from pathlib import Path
+
+from gateway import anomaly, front
+from gateway.anomaly.settings import AnomalySettings
+from gateway.front.settings import FrontSettings
+from gateway.serving import server
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+ANYWHERE = "127.0.0.1:0"
+
+
+def free_address() -> str:
+    """A loopback address that nobody listens on."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+@contextlib.asynccontextmanager
+async def running_front(**settings):
+    """A front in this process; its backends are wherever the settings say (nowhere by default)."""
+    nowhere = {name: free_address() for name in ("model_server_address", "anomaly_address", "simulation_address")}
+    chosen = FrontSettings(
+        **{
+            "address": ANYWHERE,
+            "metrics_address": ANYWHERE,
+            "health_period_s": 0.1,
+            "grace_s": 1.0,
+            **nowhere,
+            **settings,
+        }
+    )
+    async with server.running(chosen, partial(front.app.mount, chosen)) as pod:
+        yield pod
+
+
+@contextlib.asynccontextmanager
+async def running_anomaly(**settings):
+    """An anomaly pod in this process."""
+    chosen = AnomalySettings(
+        **{"address": ANYWHERE, "metrics_address": ANYWHERE, "poll_s": 0.1, "grace_s": 1.0, **settings}
+    )
+    async with server.running(chosen, partial(anomaly.app.mount, chosen)) as pod:
+        yield pod

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every refusal has a published reason."""
+
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from gateway.serving import errors
+from orrery.inference import v1
+
+REFUSALS = {
+    "INVALID_FIELD": (errors.InvalidRequest([errors.FieldViolation("a.b", "must be c")]), code_pb2.INVALID_ARGUMENT),
+    "MODEL_NOT_FOUND": (errors.ModelNotFound("model.version", "version 7 is not served"), code_pb2.NOT_FOUND),
+    "OUTSIDE_EPHEMERIS": (errors.OutsideEphemeris("scenario.duration_days", (1.0, 2.0)), code_pb2.OUT_OF_RANGE),
+    "BACKEND_UNAVAILABLE": (errors.BackendUnavailable("anomaly"), code_pb2.UNAVAILABLE),
+    "DEADLINE_EXCEEDED": (errors.DeadlineExceeded(), code_pb2.DEADLINE_EXCEEDED),
+    "OVERLOADED": (errors.Overloaded(1.5), code_pb2.RESOURCE_EXHAUSTED),
+    "INTERNAL": (KeyError("a secret"), code_pb2.INTERNAL),
+    "CANCELLED": (errors.Cancelled(), code_pb2.CANCELLED),
+    "MODEL_UNUSABLE": (errors.ModelUnusable("m"), code_pb2.FAILED_PRECONDITION),
+}
+
+
+def unpacked(status, cls):
+    for detail in status.details:
+        message = cls()
+        if detail.Unpack(message):
+            return message
+    return None
+
+
+@pytest.mark.parametrize("reason", sorted(REFUSALS))
+def test_a_refusal_has_its_code_and_reason(reason):
+    error, code = REFUSALS[reason]
+    status = errors.status_of(error, "id-1")
+    info = unpacked(status, error_details_pb2.ErrorInfo)
+    assert status.code == code
+    assert (info.reason, info.domain) == (reason, "inference.orrery")
+
+
+def test_every_published_reason_is_given_by_some_refusal():
+    published = {name.removeprefix("ERROR_REASON_") for name in v1.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118  # an enum wrapper, not a dict
+    assert published == REFUSALS.keys()
+
+
+def test_the_unforeseen_is_not_leaked():
+    status = errors.status_of(KeyError("a secret"), "id-1")
+    assert "secret" not in status.message
+    assert "id-1" in status.message
+
+
+def test_overload_says_when_to_come_back():
+    retry = unpacked(errors.status_of(errors.Overloaded(1.5), ""), error_details_pb2.RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() == 1500
+
+
+def test_a_subclass_is_answered_like_its_class():
+    class Worse(errors.DeadlineExceeded):
+        pass
+
+    assert errors.status_of(Worse(), "").code == code_pb2.DEADLINE_EXCEEDED
+
+
+def test_a_backends_own_status_goes_on_unchanged():
+    status = errors.status_of(errors.InvalidRequest([errors.FieldViolation("a", "b")]), "")
+    assert errors.status_of(errors.BackendRefusal(status), "x") == status

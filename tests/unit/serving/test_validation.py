@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every violated field by its path."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.serving.bounds import NUMBERS
+from gateway.serving.errors import InvalidRequest
+from gateway.serving.orbits import read_absolute_magnitudes, read_columns, read_orbit, read_orbits
+from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations, check
+from orrery.inference import v1
+from tests.objects import eros
+
+
+def nothing_more(_message, violations):
+    violations.raise_if_any()
+
+
+def violated(message, read=nothing_more):
+    """Paths of what a request violates."""
+    violations = Violations()
+    check(message, violations)
+    with pytest.raises(InvalidRequest) as refusal:
+        read(message, violations)
+    return {violation.path: violation.description for violation in refusal.value.violations}
+
+
+def predict(*objects):
+    return v1.PredictRequest(objects=objects)
+
+
+def closed(message, violations):
+    read_absolute_magnitudes(message.objects, violations)
+    read_orbits(message.objects, violations, closed=True)
+
+
+ELEMENTS = sorted(NUMBERS["OrbitalElements"])
+
+
+@pytest.mark.parametrize("field", ELEMENTS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_no_element_may_be_absurd(field, value):
+    broken = eros()
+    setattr(broken.elements, field, value)
+    assert f"objects[1].elements.{field}" in violated(predict(eros(), broken))
+
+
+@pytest.mark.parametrize("field", sorted(NUMBERS["StateVector"]))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1e308])
+def test_no_component_of_a_state_may_be_absurd(field, value):
+    state = v1.StateVector(epoch_tdb_jd=2461000.5, x_au=1.0, vy_au_d=0.017)
+    setattr(state, field, value)
+    assert f"objects[0].state.{field}" in violated(predict(v1.NearEarthObject(state=state)))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("eccentricity", -0.1),
+        ("inclination_deg", 180.1),
+        ("inclination_deg", -1.0),
+        ("longitude_of_ascending_node_deg", 360.5),
+        ("argument_of_perihelion_deg", -0.001),
+        ("mean_anomaly_deg", 361.0),
+        ("epoch_tdb_jd", 0.0),
+        ("epoch_tdb_jd", 2287184.0),
+        ("semi_major_axis_au", 0.0),
+        ("semi_major_axis_au", -1.5),
+    ],
+)
+def test_elements_beyond_their_bounds_are_named(field, value):
+    broken = eros()
+    setattr(broken.elements, field, value)
+    assert f"objects[0].elements.{field}" in violated(predict(broken))
+
+
+@pytest.mark.parametrize("field", ["inclination_deg", "longitude_of_ascending_node_deg", "eccentricity"])
+def test_the_bounds_themselves_are_inside(field):
+    fine = eros()
+    setattr(fine.elements, field, 0.0)
+    violations = Violations()
+    check(predict(fine), violations)
+    violations.raise_if_any()
+
+
+def test_all_violations_are_named_at_once():
+    broken = eros()
+    broken.elements.eccentricity = -1
+    broken.elements.inclination_deg = math.nan
+    broken.physical.albedo = 2
+    broken.designation = "x" * 65
+    assert violated(predict(broken)).keys() == {
+        "objects[0].elements.eccentricity",
+        "objects[0].elements.inclination_deg",
+        "objects[0].physical.albedo",
+        "objects[0].designation",
+    }
+
+
+def test_signs_that_contradict_the_eccentricity_are_named():
+    broken = eros()
+    broken.elements.eccentricity = 1.2
+    assert violated(predict(broken), lambda m, v: read_orbits(m.objects, v)).keys() == {
+        "objects[0].elements.semi_major_axis_au",
+        "objects[0].elements.mean_anomaly_deg",
+    }
+
+
+def test_parabolas_are_refused_by_name():
+    broken = eros()
+    broken.elements.eccentricity = 1.0
+    assert "objects[0].elements.eccentricity" in violated(predict(broken), lambda m, v: read_orbits(m.objects, v))
+
+
+def test_the_models_take_no_open_orbit():
+    comet = eros()
+    comet.elements.perihelion_distance_au = 1.1
+    comet.elements.perihelion_time_tdb_jd = 2461000.0
+    comet.elements.eccentricity = 1.2
+    assert violated(predict(comet), closed).keys() == {"objects[0].elements.eccentricity"}
+
+
+def test_an_orbit_and_a_magnitude_are_required():
+    nothing = v1.NearEarthObject()
+    assert violated(predict(nothing), closed).keys() >= {"objects[0].orbit", "objects[0].physical.absolute_magnitude_h"}
+
+
+def test_a_phase_is_required_where_it_matters():
+    shape = eros()
+    shape.elements.ClearField("mean_anomaly_deg")
+    violations = Violations()
+    with pytest.raises(InvalidRequest, match=r"scenario\.object\.elements\.phase"):
+        read_orbit(shape, violations, "scenario.object")
+
+
+@pytest.mark.parametrize("count", [0, 1_001])
+def test_batches_hold_1_to_1000_objects(count):
+    assert violated(predict(*[eros()] * count)).keys() == {"objects"}
+
+
+def test_unknown_enum_values_are_named():
+    request = v1.ComputeMoidColumnsRequest(planet=99)
+    request.orbits.SetInParent()
+    assert "planet" in violated(request)
+
+
+def test_a_version_is_positive():
+    assert "model.version" in violated(v1.PredictRequest(objects=[eros()], model=v1.ModelSelector(version=-1)))
+
+
+def test_many_violations_are_counted_not_listed():
+    columns = v1.OrbitColumns(eccentricity=[math.nan] * 5_000)
+    named = violated(v1.PredictColumnsRequest(orbits=columns))
+    assert len(named) <= MAX_NAMED_VIOLATIONS
+    assert "orbits.eccentricity[0]" in named
+
+
+def columns_of(count, **changed):
+    columns = {
+        "epoch_tdb_jd": [2461000.5],
+        "semi_major_axis_au": [1.5] * count,
+        "eccentricity": [0.3] * count,
+        "inclination_deg": [5.0] * count,
+        "longitude_of_ascending_node_deg": [10.0] * count,
+        "argument_of_perihelion_deg": [20.0] * count,
+        "absolute_magnitude_h": [20.0] * count,
+    }
+    return v1.PredictColumnsRequest(orbits=v1.OrbitColumns(**{**columns, **changed}))
+
+
+def read_closed_columns(message, violations):
+    return read_columns(message.orbits, violations, closed=True, magnitudes=True)
+
+
+@pytest.mark.parametrize(
+    ("changed", "path"),
+    [
+        ({"inclination_deg": [5.0]}, "orbits.inclination_deg"),
+        ({"absolute_magnitude_h": []}, "orbits.absolute_magnitude_h"),
+        ({"semi_major_axis_au": []}, "orbits.perihelion_distance_au"),
+        ({"perihelion_distance_au": [1.0] * 3}, "orbits.perihelion_distance_au"),
+        ({"epoch_tdb_jd": []}, "orbits.epoch_tdb_jd"),
+        ({"epoch_tdb_jd": [2461000.5] * 2}, "orbits.epoch_tdb_jd"),
+        ({"eccentricity": [0.1, 1.2, 0.1]}, "orbits.eccentricity[1]"),
+        ({"eccentricity": []}, "orbits.eccentricity"),
+    ],
+)
+def test_columns_agree_with_each_other(changed, path):
+    assert path in violated(columns_of(3, **changed), read_closed_columns)
+
+
+def test_columns_become_orbits():
+    violations = Violations()
+    orbits, magnitudes = read_closed_columns(columns_of(3), violations)
+    assert orbits.perihelion_distance_au == pytest.approx([1.05] * 3)
+    assert magnitudes.tolist() == [20.0] * 3
+    assert orbits.epoch_tdb_jd.tolist() == [2461000.5] * 3
+
+
+def test_a_magnitude_follows_from_size_and_albedo():
+    sized = eros()
+    sized.physical.ClearField("absolute_magnitude_h")
+    sized.physical.diameter_km = 1.0
+    sized.physical.albedo = 0.14
+    violations = Violations()
+    # Pravec & Harris 2007: 1 km at albedo 0.14 is H 17.75.
+    assert read_absolute_magnitudes([sized], violations) == pytest.approx([17.75], abs=0.01)
+
+
+@given(st.floats(allow_nan=True, allow_infinity=True, width=64))
+def test_any_eccentricity_is_either_read_or_named(eccentricity):
+    item = eros()
+    item.elements.eccentricity = eccentricity
+    violations = Violations()
+    request = predict(item)
+    check(request, violations)
+    try:
+        orbits = read_orbits(request.objects, violations, closed=True)
+    except InvalidRequest as refusal:
+        assert all(v.path.startswith("objects[0].elements.") for v in refusal.violations)
+    else:
+        assert orbits.eccentricity[0] == eccentricity
+
+
+def test_a_state_and_its_elements_are_one_orbit():
+    state = v1.StateVector(epoch_tdb_jd=2461000.5, x_au=1.0, vy_au_d=0.0172, vz_au_d=0.001)
+    violations = Violations()
+    orbits = read_orbits([v1.NearEarthObject(state=state)], violations)
+    assert orbits.inclination_deg[0] == pytest.approx(math.degrees(math.atan(0.001 / 0.0172)))
+
+
+def test_a_state_that_is_no_orbit_is_named():
+    state = v1.StateVector(epoch_tdb_jd=2461000.5, x_au=1.0, vx_au_d=0.01)
+    request = predict(v1.NearEarthObject(state=state))
+    assert violated(request, lambda m, v: read_orbits(m.objects, v)).keys() == {"objects[0].state"}
