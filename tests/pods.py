@@ -22,6 +22,19 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
+def free_settings() -> tuple[dict[str, str], dict[str, str]]:
+    """Addresses for a whole system that disturbs no other: by pod ("front", "front_metrics"), and as environment."""
+    pods = ("front", "anomaly", "simulation", "model_server")
+    metered = ("front", "anomaly", "simulation")
+    addresses = {name: free_address() for name in (*pods, *(f"{pod}_metrics" for pod in metered))}
+    addresses["status"] = free_address()
+    environment = {f"ORRERY_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods}
+    environment |= {f"ORRERY_{pod.upper()}_METRICS_ADDRESS": addresses[f"{pod}_metrics"] for pod in metered}
+    environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods if pod != "front"}
+    environment["ORRERY_MODEL_SERVER_STATUS_ADDRESS"] = addresses["status"]
+    return addresses, environment
+
+
 @contextlib.asynccontextmanager
 async def running_front(**settings):
     """A front in this process; its backends are wherever the settings say (nowhere by default)."""

@@ -142,4 +142,4 @@ def _check_number(value: float, interval: Interval, violations: Violations, path
 
 
 def _complaint(value: float, interval: Interval) -> str:
-    return f"must be in [{interval.low:.10g}, {interval.high:.10g}], not {value:.17g}"
+    return f"must be in [{interval.low:.10g}, {interval.high:.10g}], not {float(value)!r}"
