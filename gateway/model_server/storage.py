@@ -4,15 +4,14 @@
 Folder rules are file_system_storage_path_source.cc's of TensorFlow Serving; SHA256SUMS is ours.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.model_server.errors import data_loss, invalid, not_found
+from gateway.serving.checksums import SUMS_FILE, NotWhole, check_sums
 
-CHECKSUMS = "SHA256SUMS"
 SAVED_MODEL = "saved_model.pb"
 _INT64_MAX = 2**63 - 1
 
@@ -75,20 +74,13 @@ def check_whole(folder: Path) -> None:
     if not (folder / SAVED_MODEL).is_file():
         raise not_found(f"Could not find SavedModel .pb at supplied export directory path: {folder}")
     try:
-        lines = (folder / CHECKSUMS).read_text(encoding="utf-8").splitlines()
+        listed = check_sums(folder)
     except FileNotFoundError:
         return
-    except (OSError, UnicodeDecodeError) as error:
-        raise data_loss(f"{CHECKSUMS} of {folder} cannot be read: {error}") from error
-    listed = {}
-    for line in lines:
-        digest, _, name = line.partition(" ")
-        listed[name.lstrip(" *").removeprefix("./")] = digest.lower()
+    except (NotWhole, OSError) as error:
+        raise data_loss(str(error)) from error
     if SAVED_MODEL not in listed:
-        raise data_loss(f"{CHECKSUMS} of {folder} does not list {SAVED_MODEL}")
-    for name, digest in listed.items():
-        if _sha256(folder, name) != digest:
-            raise data_loss(f"{name} of {folder} is not the file that {CHECKSUMS} lists")
+        raise data_loss(f"{SUMS_FILE} of {folder} does not list {SAVED_MODEL}")
 
 
 def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
@@ -107,14 +99,3 @@ def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
 
 def _is_number(name: str) -> bool:
     return name.isascii() and name.isdigit()
-
-
-def _sha256(folder: Path, name: str) -> str:
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise data_loss(f"{CHECKSUMS} of {folder} lists {name}, which is outside")
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise data_loss(f"{name} of {folder} is in {CHECKSUMS} but cannot be read: {error.strerror}") from error

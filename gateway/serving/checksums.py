@@ -27,7 +27,7 @@ def check_sums(folder: Path) -> frozenset[str]:
     try:
         lines = (folder / SUMS_FILE).read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError as error:
-        raise NotWhole(f"{SUMS_FILE} of {folder} is not text") from error
+        raise NotWhole(f"{SUMS_FILE} of {folder} cannot be read: it is not text") from error
     listed: dict[str, str] = {}
     for line in lines:
         digest, separator, name = line.partition("  ")
