@@ -173,12 +173,13 @@ def _elements_row(
         violations.add(f"{path}.mean_anomaly_deg", "contradicts eccentricity > 1: give perihelion_time_tdb_jd")
     if phase and elements.WhichOneof("phase") is None:
         violations.add(f"{path}.phase", "is required: mean_anomaly_deg or perihelion_time_tdb_jd")
-    if not 0.0 <= e < 1.0 and (by_axis or by_anomaly):
-        return (1.0,) * 7
     q = elements.semi_major_axis_au * (1.0 - e) if by_axis else elements.perihelion_distance_au
-    if by_axis and not PERIHELION_DISTANCE_AU.low <= q <= PERIHELION_DISTANCE_AU.high:
-        low, high = PERIHELION_DISTANCE_AU.low, PERIHELION_DISTANCE_AU.high
-        violations.add(f"{path}.eccentricity", f"makes the perihelion distance {q:.6g} au, outside [{low:g}, {high:g}]")
+    nearest, farthest = PERIHELION_DISTANCE_AU.low, PERIHELION_DISTANCE_AU.high
+    if by_axis and elements.semi_major_axis_au > 0 and 0 <= e < 1 and not nearest <= q <= farthest:
+        what = f"makes the perihelion distance {q:.6g} au, outside [{nearest:g}, {farthest:g}]"
+        violations.add(f"{path}.eccentricity", what)
+    if by_anomaly and not (0.0 <= e < 1.0 and nearest <= q <= farthest):
+        return (1.0,) * 7
     shape = (
         q,
         e,

@@ -3,6 +3,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,10 +211,14 @@ def test_a_magnitude_follows_from_size_and_albedo():
     assert read_absolute_magnitudes([sized], violations) == pytest.approx([17.75], abs=0.01)
 
 
-@given(st.floats(allow_nan=True, allow_infinity=True, width=64))
-def test_any_eccentricity_is_either_read_or_named(eccentricity):
+NUMBER = st.floats(allow_nan=True, allow_infinity=True, width=64) | st.floats(-3, 3) | st.just(0.0)
+
+
+@given(st.dictionaries(st.sampled_from([*ELEMENTS, "perihelion_distance_au"]), NUMBER))
+def test_any_elements_are_either_read_or_named(changes):
     item = eros()
-    item.elements.eccentricity = eccentricity
+    for field, value in changes.items():
+        setattr(item.elements, field, value)
     violations = Violations()
     request = predict(item)
     check(request, violations)
@@ -222,7 +227,8 @@ def test_any_eccentricity_is_either_read_or_named(eccentricity):
     except InvalidRequest as refusal:
         assert all(v.path.startswith("objects[0].elements.") for v in refusal.violations)
     else:
-        assert orbits.eccentricity[0] == eccentricity
+        assert orbits.eccentricity[0] == item.elements.eccentricity
+        assert np.isfinite(orbits.perihelion_time_tdb_jd[0])
 
 
 def test_a_state_and_its_elements_are_one_orbit():
