@@ -93,7 +93,7 @@ def test_one_time_for_all_orbits():
     assert later == pytest.approx(to_states(two, [EPOCH_TDB_JD + 100.0] * 2), abs=0.0)
 
 
-def test_jpl_state_of_ceres_like_circle_in_the_ecliptic_has_defined_angles():
+def test_a_circle_in_the_ecliptic_has_defined_angles():
     speed = np.sqrt(GM_SUN_AU3_D2)
     circle = from_states([[0.0, 1.0, 0.0, -speed, 0.0, 0.0]], EPOCH_TDB_JD)
     assert circle.eccentricity[0] < 1e-15
@@ -112,7 +112,15 @@ def test_retrograde_in_the_ecliptic():
 
 @pytest.mark.parametrize(
     "state",
-    [[0.0] * 6, [1.0, 0.0, 0.0, 0.01, 0.0, 0.0], [np.nan, 1.0, 0.0, 0.01, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0, np.inf, 0.0]],
+    [
+        [0.0] * 6,
+        [1.0, 0.0, 0.0, 0.01, 0.0, 0.0],
+        [np.nan, 1.0, 0.0, 0.01, 0.0, 0.0],
+        [1.0, 0.0, 0.0, 0.0, np.inf, 0.0],
+        [1e308, 1e308, 0.0, 0.0, 0.01, 0.0],
+        [1.0, 0.0, 0.0, 0.0, -1e308, 0.0],
+        [5e-324, 0.0, 0.0, 0.0, 0.01, 0.0],
+    ],
 )
 def test_refuses_states_without_an_orbit(state):
     good = [1.0, 0.0, 0.0, 0.0, 0.017, 0.0]

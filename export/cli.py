@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: `python -m export {catalogue|quick|train|earth-table|serving-protocol}`."""
+
+import argparse
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from export import catalogue, paths, publish, sources
+from export.errors import ExportError
+
+if TYPE_CHECKING:
+    from export.jobs import Published
+
+MODEL_NAMES: Final = ("neo_classifier", "neo_anomaly")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m export", description="Offline: catalogues and models.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    reading = argparse.ArgumentParser(add_help=False)
+    reading.add_argument("--catalogue", type=Path, help="read this file instead of looking for a catalogue")
+    reading.add_argument("--cache", type=Path, default=paths.catalogue_cache(), help="folder of cached catalogues")
+    reading.add_argument("--refresh", action="store_true", help="look past the cache")
+    reading.add_argument("--offline", action="store_true", help="ask no service on the net")
+    training = argparse.ArgumentParser(add_help=False)
+    training.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
+    training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
+
+    def command(name: str, run: Callable[[argparse.Namespace, Console], int], text: str, *parents: Any) -> None:
+        commands.add_parser(name, parents=parents, help=text, description=text).set_defaults(run=run)
+
+    command("catalogue", _catalogue, "find and clean a catalogue, and say what was left out", reading)
+    command("quick", _train, "train and publish small but real models, in a minute or two", reading, training)
+    command("train", _train, "train and publish the full models", reading, training)
+    command("earth-table", _earth_table, "rewrite the gateway's table of Earth's orbit from DE440")
+    command("serving-protocol", _serving_protocol, "rewrite the gateway's copy of TensorFlow Serving's protocol")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status is 0 unless it failed."""
+    console = Console()
+    handler = RichHandler(console=console, show_path=False, show_time=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace, Console], int] = options.run
+    try:
+        return run(options, console)
+    except (ExportError, OSError) as error:
+        console.print(f"failed: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing half-written was published", style="red")
+        return 130
+
+
+def _load(options: argparse.Namespace, console: Console) -> catalogue.Catalogue:
+    services = () if options.offline else sources.SERVICES
+    found = catalogue.load(options.catalogue, options.cache, refresh=options.refresh, services=services)
+    console.print(f"{found.provenance.kind}: {found.provenance.description}", markup=False)
+    return found
+
+
+def _catalogue(options: argparse.Namespace, console: Console) -> int:
+    found = _load(options, console)
+    console.print(f"newest observation, or day of retrieval: {found.provenance.date}")
+    console.print(f"sha256 of the source: {found.provenance.sha256}")
+    if found.report is None:
+        console.print(f"cleaned in an earlier run; --refresh looks again. Rows left out: {catalogue.DROPPED_FILE}")
+        return 0
+    table = Table("what", "rows")
+    for reason, rows in found.report.reasons().items():
+        table.add_row(f"left out: {reason}", str(rows))
+    for remark, rows in found.report.remarks.items():
+        table.add_row(f"kept, though: {remark}", str(rows))
+    console.print(table)
+    return 0
+
+
+def _train(options: argparse.Namespace, console: Console) -> int:
+    present = {name: publish.versions(options.store, name) for name in MODEL_NAMES}
+    if options.if_absent and all(present.values()):
+        newest = ", ".join(f"{name} {numbers[-1]}" for name, numbers in present.items())
+        console.print(f"models are already in {options.store}: {newest}; nothing to do", markup=False)
+        return 0
+    started = time.monotonic()
+    found = _load(options, console)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
+    ) as bar:
+        task = bar.add_task("importing tensorflow", total=1.0)
+        from export import jobs  # noqa: PLC0415 - tensorflow takes ten seconds that other commands need not wait
+
+        scale = jobs.QUICK if options.command == "quick" else jobs.FULL
+        version = publish.new_version()
+
+        def progress(what: str, fraction: float) -> None:
+            bar.update(task, description=what, completed=fraction)
+
+        published = [
+            job(found, scale, options.store, version, progress)
+            for job in (jobs.publish_anomaly, jobs.publish_classifier)
+        ]
+        progress("verifying what was published", 1.0)
+        for one in published:
+            publish.verify(one.folder)
+    _show(published, console)
+    console.print(f"took {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _show(published: Sequence["Published"], console: Console) -> None:
+    for one in published:
+        manifest = one.manifest
+        data = manifest.training_data
+        table = Table("measure", "value", title=f"{manifest.name} {manifest.version}", title_justify="left")
+        table.add_row("variant", manifest.variant)
+        table.add_row("learnt from", f"{data['kind']}, {data['rows']} objects, {data['date']}")
+        for measure, value in _measures(manifest):
+            table.add_row(measure, value)
+        console.print(table)
+        console.print(str(one.folder), markup=False)
+
+
+def _measures(manifest: publish.Manifest) -> list[tuple[str, str]]:
+    if "by_date" not in manifest.metrics:
+        difference = manifest.metrics["largest_difference_from_sklearn"]
+        return [
+            ("unusual from score", f"{manifest.details['score_threshold']:.4f}"),
+            ("largest difference from scikit-learn", f"{difference:.1e}"),
+        ]
+    judged = manifest.metrics["by_date"]
+    rows = [
+        (
+            "judged by",
+            f"{judged['all']['objects']:.0f} objects reported from {manifest.details['by_date_first_year']} on",
+        ),
+    ]
+    if "accuracy" in judged["orbit_class"]:
+        rows.append(("orbit class accuracy", f"{judged['orbit_class']['accuracy']:.4f}"))
+    for part, words in (("all", "all"), ("h_at_most_22", "H <= 22")):
+        rows += [
+            (f"{measure.replace('_', ' ')}, {words}", f"{judged[part][measure]:.4f}")
+            for measure in ("average_precision", "f1", "expected_calibration_error")
+            if measure in judged[part]
+        ]
+    for variant, figures in manifest.details["variants"].items():
+        size, precision = figures["weight_bytes"], figures["validation_average_precision"]
+        rows.append((variant, f"{size['plain']} bytes, {size['gzip']} gzipped, average precision {precision:.4f}"))
+    return rows
+
+
+def _earth_table(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - the commands' signature
+    from export import earth_table  # noqa: PLC0415 - the 120 MB kernel is needed by this command alone
+
+    path = paths.PROJECT_ROOT / "gateway" / "neo" / "earth_de440.npz"
+    earth_table.write_earth_table(path)
+    console.print(f"wrote {path}, {path.stat().st_size} bytes", markup=False)
+    return 0
+
+
+def _serving_protocol(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - the commands' signature
+    # Tensorflow takes ten seconds and is needed by this command alone; the first module loads it quietly.
+    from export import quiet_tensorflow, serving_protocol  # noqa: F401, PLC0415 - said above
+
+    path = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
+    size = serving_protocol.write_serving_protocol(path)
+    console.print(f"wrote {path}, {size} bytes", markup=False)
+    return 0

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+import numpy as np
+from numpy.typing import NDArray
+
+def minimum_distances(
+    objects: NDArray[np.float64],
+    references: NDArray[np.float64],
+    reference_row: NDArray[np.intp],
+    points: int,
+    out: NDArray[np.float64],
+) -> None: ...

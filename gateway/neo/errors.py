@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be wrong with an orbit, said without any transport: callers map these to their own replies."""
+
+from dataclasses import dataclass
+
+
+class NeoError(ValueError):
+    """The base of every refusal of this package."""
+
+
+class ColumnShapeError(NeoError):
+    """Columns of one table differ in length, or an array has the wrong number of axes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One value that cannot be: its column (units in the name), its row, and what it should have been."""
+
+    column: str
+    row: int
+    requirement: str
+
+    def __str__(self) -> str:
+        return f"{self.column}[{self.row}] {self.requirement}"
+
+
+class InvalidOrbitError(NeoError):
+    """Some rows are no orbits.
+
+    Attributes:
+        violations: every violated column and row, in column order; never empty.
+    """
+
+    def __init__(self, violations: tuple[Violation, ...]) -> None:
+        self.violations = violations
+        more = f" and {len(violations) - 1} more" if len(violations) > 1 else ""
+        super().__init__(f"{violations[0]}{more}")
+
+
+class EpochOutOfRangeError(NeoError):
+    """An epoch lies outside the span of the committed Earth table."""

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The simulation pod: its worker processes, its service, and the service's health."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import grpc
+from grpc_health.v1 import health
+
+from gateway.serving import server as serving
+from gateway.simulation.ephemeris import span_tdb_jd
+from gateway.simulation.pool import WorkerPool
+from gateway.simulation.servicer import SimulationServicer
+from gateway.simulation.settings import SimulationSettings
+from orrery.inference import v1
+from orrery.inference.v1 import simulation_service_pb2
+
+SERVICE: str = simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"].full_name
+
+
+@contextlib.asynccontextmanager
+async def mount(
+    settings: SimulationSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+) -> AsyncIterator[Sequence[str]]:
+    """Serve while entered; healthy as long as a worker is up.
+
+    Raises:
+        FileNotFoundError: the asteroid kernel is not there.
+        ValueError: it is no SPK file.
+    """
+    span_tdb_jd(settings.asteroid_kernel)
+    pool = WorkerPool(
+        workers=settings.workers,
+        max_waiting=settings.max_waiting,
+        retry_after_s=settings.retry_after_s,
+        max_run_s=settings.max_run_s,
+        asteroid_kernel=settings.asteroid_kernel,
+    )
+    with ThreadPoolExecutor(1, thread_name_prefix="moid") as executor:
+        async with pool, asyncio.TaskGroup() as tasks:
+            servicer = SimulationServicer(pool, executor, settings.asteroid_kernel)
+            v1.add_SimulationServiceServicer_to_server(servicer, server)
+            keeper = tasks.create_task(_watch(pool, checks, settings.health_period_s))
+            yield (SERVICE,)
+            keeper.cancel()
+
+
+async def _watch(pool: WorkerPool, checks: health.aio.HealthServicer, period_s: float) -> None:
+    while True:
+        pool.heal()
+        await checks.set(SERVICE, serving.SERVING if pool.ready else serving.NOT_SERVING)
+        await asyncio.sleep(period_s)
+
+
+def main() -> None:
+    """`python -m gateway simulation`."""
+    settings = SimulationSettings()
+    serving.run("simulation", settings, partial(mount, settings))

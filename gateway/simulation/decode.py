@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From a request to a `Scenario`, or a refusal that names every violated field."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from gateway.neo.elements import Orbits, to_states
+from gateway.neo.frames import icrf_to_ecliptic
+from gateway.neo.units import J2000_TDB_JD
+from gateway.serving.errors import InvalidRequest, OutsideEphemeris
+from gateway.serving.orbits import read_orbit
+from gateway.serving.validation import Violations, check
+from gateway.simulation import ephemeris
+from gateway.simulation.bodies import DEFAULT_REPORTED, Body, Planet
+from gateway.simulation.branch import barycentric
+from gateway.simulation.deflection import Mass, delta_v_km_s, mass_of
+from gateway.simulation.encode import elements_message
+from gateway.simulation.encounters import body_around
+from gateway.simulation.nbody import Fidelity, Forces
+from gateway.simulation.scenario import Push, PushAxes, Scenario
+from orrery.inference import v1
+
+Floats = NDArray[np.float64]
+
+_BODIES: Final = {int(body) for body in Body}
+_PLANETS: Final = {int(planet) for planet in Planet}
+_DEFAULT_MAX_DISTANCE_AU: Final = 0.2
+_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
+_MAX_DELTA_V_KM_S: Final = 100.0
+_MASS_NOTE: Final = "a mass does not change the orbit measurably; it scales what impactors do"
+
+
+def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> Scenario:
+    """The question that a request asks.
+
+    Args:
+        request: as it came.
+        asteroid_kernel: what the pod was given.
+
+    Raises:
+        InvalidRequest: naming every violated field.
+        OutsideEphemeris: the object's epoch, or the end, is outside the kernels.
+    """
+    violations = Violations()
+    check(request, violations)
+    asked = request.scenario
+    _check_at_most_one(asked, "elements", violations)
+    _check_at_most_one(asked, "mass", violations)
+    bodies = _bodies(asked.output, violations)
+    changed = _changed_orbit(asked, violations)
+    mass = _mass(asked)
+    epoch_tdb_jd = _epoch_tdb_jd(asked.object)
+    pushes = [
+        push
+        for row, change in enumerate(asked.changes)
+        if (push := _push(change, mass, f"scenario.changes[{row}]", violations)) is not None
+    ]
+    _check_times(asked, epoch_tdb_jd, violations)
+    violations.raise_if_any()
+    orbit = read_orbit(asked.object, violations, "scenario.object")
+    _check_span(epoch_tdb_jd, asked.duration_days, asteroid_kernel)
+
+    baseline = _state(asked.object, orbit)
+    start_d = epoch_tdb_jd - J2000_TDB_JD
+    _check_start(baseline, start_d, "scenario.object", violations)
+    changed_state = None
+    if asked.changes:
+        changed_state = baseline if changed is None else _two_body_state(changed[1])
+        if changed is not None:
+            _check_start(changed_state, start_d, changed[0], violations)
+    violations.raise_if_any()
+    pushed = asked.object.non_gravitational
+    return Scenario(
+        epoch_d=start_d,
+        baseline_state=baseline,
+        changed_state=changed_state,
+        pushes=tuple(pushes),
+        duration_d=asked.duration_days,
+        forces=Forces(
+            fidelity=Fidelity(asked.fidelity or v1.FIDELITY_FAST),
+            a1_au_d2=pushed.a1_au_d2,
+            a2_au_d2=pushed.a2_au_d2,
+            a3_au_d2=pushed.a3_au_d2,
+            asteroid_kernel=asteroid_kernel,
+        ),
+        limits_au=_limits_au(asked.output, bodies),
+        trajectory_points=asked.output.trajectory_points,
+        check_round_trip=asked.output.check_round_trip,
+        notes=_notes(asked, mass),
+    )
+
+
+def read_planets(request: v1.ComputeMoidRequest, violations: Violations) -> list[Planet]:
+    """The planets that a request names, Earth where it names none."""
+    planets: list[Planet] = []
+    for row, number in enumerate(request.planets):
+        if number not in _PLANETS:
+            violations.add(f"planets[{row}]", "must name a planet")
+        elif (planet := Planet(number)) in planets:
+            violations.add(f"planets[{row}]", f"{planet.name} is named twice")
+        else:
+            planets.append(planet)
+    return planets or [Planet.EARTH]
+
+
+def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
+    """The object's orbit; None where anything was noted, here or before.
+
+    Numbers out of bounds are noted already; the rules that join fields are for numbers within.
+    """
+    broken = Violations()
+    check(item, broken)
+    if len(broken):
+        return None
+    try:
+        return read_orbit(item, violations, path)
+    except InvalidRequest:
+        # Everything it names is in the violations, which are raised together at the end.
+        return None
+
+
+def _epoch_tdb_jd(item: v1.NearEarthObject) -> float:
+    return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
+
+
+def _state(item: v1.NearEarthObject, orbit: Orbits) -> Floats:
+    """(6,) heliocentric ecliptic: a state as it was given, to the last bit, rather than through elements."""
+    if item.WhichOneof("orbit") != "state":
+        return _two_body_state(orbit)
+    given = item.state
+    state: Floats = np.array([given.x_au, given.y_au, given.z_au, given.vx_au_d, given.vy_au_d, given.vz_au_d])
+    if given.frame == v1.FRAME_ICRF:
+        state = icrf_to_ecliptic(state)
+    if given.origin == v1.ORIGIN_SOLAR_SYSTEM_BARYCENTER:
+        at = np.array([given.epoch_tdb_jd - J2000_TDB_JD])
+        state = state - icrf_to_ecliptic(ephemeris.states(Body.SUN, at)[0])
+    return state
+
+
+def _two_body_state(orbit: Orbits) -> Floats:
+    state: Floats = to_states(orbit)[0]
+    return state
+
+
+def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orbits] | None:
+    """The orbit with the overridden elements, and the path of what overrides them; the object's own is checked too."""
+    kind = asked.object.WhichOneof("orbit")
+    orbit = _orbit(asked.object, "scenario.object", violations) if kind else None
+    rows = [row for row, change in enumerate(asked.changes) if change.WhichOneof("change") == "elements"]
+    if not rows or (kind == "state" and orbit is None) or kind is None:
+        return None
+    path = f"scenario.changes[{rows[0]}]"
+    merged = v1.OrbitalElements()
+    merged.CopyFrom(asked.object.elements if orbit is None or kind == "elements" else elements_message(orbit))
+    for field, value in asked.changes[rows[0]].elements.ListFields():
+        setattr(merged, field.name, value)
+    changed = _orbit(v1.NearEarthObject(elements=merged), path, violations)
+    return None if changed is None else (f"{path}.elements", changed)
+
+
+def _bodies(output: v1.OutputOptions, violations: Violations) -> list[Body]:
+    for row, number in enumerate(output.bodies):
+        if number == v1.BODY_UNSPECIFIED:
+            violations.add(f"scenario.output.bodies[{row}]", "must name a body")
+    return [Body(number) for number in output.bodies if number in _BODIES] or list(DEFAULT_REPORTED)
+
+
+def _limits_au(output: v1.OutputOptions, bodies: list[Body]) -> dict[Body, float]:
+    limit = output.max_distance_au if output.HasField("max_distance_au") else _DEFAULT_MAX_DISTANCE_AU
+    return {body: limit * _WIDER.get(body, 1.0) for body in bodies}
+
+
+def _mass(asked: v1.Scenario) -> Mass | None:
+    for change in asked.changes:
+        if change.WhichOneof("change") == "mass":
+            return mass_of(mass_kg=change.mass.mass_kg)
+    physical = asked.object.physical
+    names = ("mass_kg", "diameter_km", "density_kg_m3", "absolute_magnitude_h", "albedo")
+    return mass_of(**{name: _set(physical, name) for name in names})
+
+
+def _set(message: Message, name: str) -> float | None:
+    value: float | None = getattr(message, name) if message.HasField(name) else None
+    return value
+
+
+def _push(change: v1.Change, mass: Mass | None, path: str, violations: Violations) -> Push | None:
+    kind = change.WhichOneof("change")
+    if kind == "impulse":
+        given = change.impulse
+        delta_v = (given.radial_km_s, given.transverse_km_s, given.normal_km_s)
+        return Push(given.time_tdb_jd - J2000_TDB_JD, delta_v, PushAxes.RADIAL_TRANSVERSE_NORMAL)
+    if kind != "impactor":
+        return None
+    impactor = change.impactor
+    if mass is None:
+        violations.add(f"{path}.impactor", "needs an object with a mass, a diameter or an absolute magnitude")
+        return None
+    if not mass.kg > 0.0:
+        return None
+    velocity = (impactor.vx_km_s, impactor.vy_km_s, impactor.vz_km_s)
+    beta = impactor.beta if impactor.HasField("beta") else 1.0
+    delta_v = delta_v_km_s(mass.kg, impactor.mass_kg, velocity, beta)
+    if max(abs(component) for component in delta_v) > _MAX_DELTA_V_KM_S:
+        violations.add(
+            f"{path}.impactor",
+            f"would change the velocity of {mass.kg:.3g} kg by more than {_MAX_DELTA_V_KM_S:g} km/s",
+        )
+    return Push(impactor.time_tdb_jd - J2000_TDB_JD, delta_v, PushAxes.ECLIPTIC)
+
+
+def _check_at_most_one(asked: v1.Scenario, kind: str, violations: Violations) -> None:
+    rows = [row for row, change in enumerate(asked.changes) if change.WhichOneof("change") == kind]
+    for row in rows[1:]:
+        violations.add(f"scenario.changes[{row}].{kind}", "may be given once in a scenario")
+
+
+def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations) -> None:
+    ends = sorted((epoch_tdb_jd, epoch_tdb_jd + asked.duration_days))
+    for row, change in enumerate(asked.changes):
+        kind = change.WhichOneof("change")
+        if kind in {"impulse", "impactor"}:
+            time_tdb_jd = getattr(change, kind).time_tdb_jd
+            if np.isfinite(ends).all() and not ends[0] <= time_tdb_jd <= ends[1]:
+                violations.add(
+                    f"scenario.changes[{row}].{kind}.time_tdb_jd",
+                    f"must lie within the scenario, {ends[0]:.17g} to {ends[1]:.17g}",
+                )
+
+
+def _check_span(epoch_tdb_jd: float, duration_days: float, asteroid_kernel: Path | None) -> None:
+    span = ephemeris.span_tdb_jd(asteroid_kernel)
+    if not span[0] <= epoch_tdb_jd <= span[1]:
+        raise OutsideEphemeris("scenario.object", span)
+    if not span[0] <= epoch_tdb_jd + duration_days <= span[1]:
+        raise OutsideEphemeris("scenario.duration_days", span)
+
+
+def _check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
+    if (body := body_around(barycentric(state, time_d), time_d)) is not None:
+        violations.add(path, f"starts within the mean radius of {body.name}")
+
+
+def _notes(asked: v1.Scenario, mass: Mass | None) -> tuple[str, ...]:
+    kinds = {change.WhichOneof("change") for change in asked.changes}
+    notes = []
+    if "mass" in kinds:
+        notes.append(_MASS_NOTE)
+    if "impactor" in kinds and mass is not None:
+        notes.append(f"impactors push a mass of {mass.kg:.4g} kg: {mass.source}")
+    return tuple(notes)

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a spacecraft that hits an object does to its velocity."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+DEFAULT_ALBEDO: Final = 0.14
+"""Mean of near-Earth objects, as CNEOS takes it."""
+
+DEFAULT_DENSITY_KG_M3: Final = 2_000.0
+"""Typical of stony near-Earth objects (Carry 2012, Planet. Space Sci. 73, 98)."""
+
+_KM_OF_H_0_AND_ALBEDO_1: Final = 1329.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mass:
+    """A mass and where it comes from, in words."""
+
+    kg: float
+    source: str
+
+
+def mass_of(
+    *,
+    mass_kg: float | None = None,
+    diameter_km: float | None = None,
+    density_kg_m3: float | None = None,
+    absolute_magnitude_h: float | None = None,
+    albedo: float | None = None,
+) -> Mass | None:
+    """The best that can be said of an object's mass: given, or a sphere of a diameter given or derived from H.
+
+    Diameter from H and albedo: D/km = 1329 / sqrt(p) * 10^(-H/5) (Pravec & Harris 2007, Icarus 190, 250, eq. 1).
+
+    Returns:
+        None where neither mass nor diameter nor H is known.
+    """
+    if mass_kg is not None:
+        return Mass(mass_kg, "given")
+    density = DEFAULT_DENSITY_KG_M3 if density_kg_m3 is None else density_kg_m3
+    source = f"density {density:g} kg/m3{'' if density_kg_m3 is not None else ' (assumed)'}"
+    if diameter_km is None:
+        if absolute_magnitude_h is None:
+            return None
+        p = DEFAULT_ALBEDO if albedo is None else albedo
+        diameter_km = float(_KM_OF_H_0_AND_ALBEDO_1 / np.sqrt(p) * 10.0 ** (-absolute_magnitude_h / 5.0))
+        source = f"H {absolute_magnitude_h:g}, albedo {p:g}{'' if albedo is not None else ' (assumed)'}, {source}"
+    else:
+        source = f"diameter {diameter_km:g} km, {source}"
+    return Mass(density * np.pi / 6.0 * (diameter_km * 1e3) ** 3, source)
+
+
+def delta_v_km_s(
+    object_mass_kg: float, impactor_mass_kg: float, velocity_km_s: tuple[float, float, float], beta: float
+) -> tuple[float, float, float]:
+    """Velocity change beta m v / M, along the impactor's relative velocity (Cheng et al. 2023, Nature 616, 457)."""
+    factor = beta * impactor_mass_kg / object_mass_kg
+    x, y, z = velocity_km_s
+    return factor * x, factor * y, factor * z

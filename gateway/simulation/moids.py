@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ComputeMoid and its columns: from a request to a reply in one call."""
+
+import numpy as np
+
+from gateway.neo.elements import Orbits
+from gateway.neo.moid import MoidResult, moid
+from gateway.serving.orbits import read_columns, read_orbits
+from gateway.serving.validation import Violations, check
+from gateway.simulation.bodies import Planet
+from gateway.simulation.decode import read_planets
+from gateway.simulation.encode import elements_message
+from gateway.simulation.ephemeris import planet_orbits
+from orrery.inference import v1
+
+
+def answer_rows(request: v1.ComputeMoidRequest) -> v1.ComputeMoidResponse:
+    """MOIDs of every object with every planet.
+
+    Raises:
+        InvalidRequest: naming every violated field.
+    """
+    violations = Violations()
+    check(request, violations)
+    planets = read_planets(request, violations)
+    orbits = read_orbits(request.objects, violations)
+    columns = [(planet, *_moids(orbits, planet)) for planet in planets]
+    return v1.ComputeMoidResponse(
+        objects=[
+            v1.ObjectMoids(
+                designation=item.designation,
+                moids=[
+                    v1.Moid(
+                        planet=v1.Planet.ValueType(planet),
+                        distance_au=found.distance_au[row],
+                        object_true_anomaly_deg=found.true_anomaly_deg[row] % 360.0,
+                        planet_true_anomaly_deg=found.reference_true_anomaly_deg[row] % 360.0,
+                        reference_orbit=elements_message(references[row : row + 1]),
+                        converged=found.converged[row],
+                    )
+                    for planet, references, found in columns
+                ],
+            )
+            for row, item in enumerate(request.objects)
+        ]
+    )
+
+
+def answer_columns(request: v1.ComputeMoidColumnsRequest) -> v1.ComputeMoidColumnsResponse:
+    """MOIDs of columns of orbits with one planet.
+
+    Raises:
+        InvalidRequest: naming every violated field.
+    """
+    violations = Violations()
+    check(request, violations)
+    orbits, _ = read_columns(request.orbits, violations)
+    _, found = _moids(orbits, Planet(request.planet or v1.PLANET_EARTH))
+    return v1.ComputeMoidColumnsResponse(
+        distance_au=found.distance_au,
+        object_true_anomaly_deg=found.true_anomaly_deg % 360.0,
+        planet_true_anomaly_deg=found.reference_true_anomaly_deg % 360.0,
+        converged=found.converged,
+    )
+
+
+def _moids(orbits: Orbits, planet: Planet) -> tuple[Orbits, MoidResult]:
+    """The planet's orbit at each object's epoch, and the MOIDs with it.
+
+    Raises:
+        ArithmeticError: a MOID is not finite.
+    """
+    epochs, rows = np.unique(orbits.epoch_tdb_jd, return_inverse=True)
+    references = planet_orbits(planet, epochs)[rows]
+    found = moid(orbits, references)
+    if not all(
+        np.isfinite(c).all() for c in (found.distance_au, found.true_anomaly_deg, found.reference_true_anomaly_deg)
+    ):
+        raise ArithmeticError(f"a MOID with {planet.name} is not finite")
+    return references, found

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""SimulationService: decode, ask the workers, encode."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from pathlib import Path
+
+from gateway.serving.interceptor import Context
+from gateway.simulation import moids
+from gateway.simulation.decode import read_scenario
+from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.pool import WorkerPool
+from gateway.simulation.scenario import Outcome, Scenario, TrajectoryPiece
+from orrery.inference import v1
+
+
+class SimulationServicer(v1.SimulationServiceServicer):
+    """Implements the service; nothing here works on the event loop for longer than a message takes to encode."""
+
+    def __init__(self, pool: WorkerPool, executor: Executor, asteroid_kernel: Path | None) -> None:
+        """Serve with what was started.
+
+        Args:
+            pool: runs simulations.
+            executor: decodes requests and computes MOIDs.
+            asteroid_kernel: what the pool's workers were given.
+        """
+        self._pool = pool
+        self._executor = executor
+        self._asteroid_kernel = asteroid_kernel
+
+    async def ComputeMoid(  # noqa: N802  # the contract's name
+        self, request: v1.ComputeMoidRequest, context: Context
+    ) -> v1.ComputeMoidResponse:
+        """Rows in, rows out."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_rows, request)
+
+    async def ComputeMoidColumns(  # noqa: N802  # the contract's name
+        self, request: v1.ComputeMoidColumnsRequest, context: Context
+    ) -> v1.ComputeMoidColumnsResponse:
+        """Columns in, columns out."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_columns, request)
+
+    async def Simulate(  # noqa: N802  # the contract's name
+        self, request: v1.SimulateRequest, context: Context
+    ) -> v1.SimulateResponse:
+        """All at once: trajectories within the result, progress left out."""
+        del context
+        pieces: list[TrajectoryPiece] = []
+        scenario = await self._read(request)
+        async with contextlib.aclosing(self._pool.run(scenario)) as messages:
+            async for message in messages:
+                if isinstance(message, TrajectoryPiece):
+                    pieces.append(message)
+                elif isinstance(message, Outcome):
+                    return v1.SimulateResponse(result=result_message(scenario, message, pieces))
+        raise RuntimeError("a simulation ended without an outcome")
+
+    async def StreamSimulate(  # noqa: N802  # the contract's name
+        self, request: v1.SimulateRequest, context: Context
+    ) -> AsyncIterator[v1.SimulateUpdate]:
+        """As they are found: progress, encounters, trajectory; the result comes last."""
+        del context
+        scenario = await self._read(request)
+        async with contextlib.aclosing(self._pool.run(scenario)) as messages:
+            async for message in messages:
+                if isinstance(message, Outcome):
+                    yield v1.SimulateUpdate(result=result_message(scenario, message))
+                elif update := update_message(message):
+                    yield update
+
+    async def _read(self, request: v1.SimulateRequest) -> Scenario:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, read_scenario, request, self._asteroid_kernel)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings of the simulation pod: `ORRERY_SIMULATION_…`, and `ORRERY_ASTEROID_KERNEL`."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateway.serving.settings import ServingSettings
+
+
+class KernelSettings(BaseSettings):
+    """Where optional ephemerides lie."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
+
+    # SPK file of the 16 most massive asteroids (sb441-n16.bsp or an excerpt by date); unset: they perturb nothing.
+    asteroid_kernel: Path | None = None
+
+
+class SimulationSettings(ServingSettings):
+    """Where the pod listens, and how many simulations it runs at once."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_SIMULATION_", frozen=True, protected_namespaces=())
+
+    address: str = "127.0.0.1:50053"
+    metrics_address: str = "127.0.0.1:9103"
+
+    asteroid_kernel: Path | None = Field(default_factory=lambda: KernelSettings().asteroid_kernel)
+
+    # Processes, one simulation each.
+    workers: int = Field(default=len(os.sched_getaffinity(0)), ge=1)
+    # Simulations that may wait for a process; beyond these a call is refused at once.
+    max_waiting: int = Field(default=32, ge=0)
+    # What a refused caller is told to wait.
+    retry_after_s: float = Field(default=1.0, gt=0)
+    # No simulation may take longer, whatever the caller's deadline: satellites of a planet can take hours.
+    max_run_s: float = Field(default=300.0, gt=0)
+    # How often the service's health follows the workers'.
+    health_period_s: float = Field(default=0.5, gt=0)

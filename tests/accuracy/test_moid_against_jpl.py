@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MOID, orbit class and PHA flag against JPL's Small-Body Database, at JPL's own rounding."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from gateway.neo import OrbitClass, Orbits, classify, earth_moid_au, potentially_hazardous
+
+FILES = ("jpl_sbdb_udacity2020.csv.gz", "jpl_sbdb_numbered971_2020.csv.gz")
+ELEMENT_COLUMNS = ["q", "e", "i", "om", "w", "tp", "epoch"]
+CLASSES = {"IEO": OrbitClass.ATIRA, "ATE": OrbitClass.ATEN, "APO": OrbitClass.APOLLO, "AMO": OrbitClass.AMOR}
+
+
+@pytest.fixture(scope="module", params=FILES)
+def table(request, shared_dir):
+    rows = pd.read_csv(shared_dir / "data" / request.param, low_memory=False)
+    return rows.dropna(subset=[*ELEMENT_COLUMNS, "moid"]).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def orbits(table):
+    return Orbits(*(table[column].to_numpy(float) for column in ELEMENT_COLUMNS))
+
+
+def test_every_moid_is_jpls_to_its_six_digits(table, orbits, shared_dir):
+    cases = json.loads((shared_dir / "cases" / "encounters.json").read_text())
+    limit_au = next(c for c in cases if c["id"] == "moid-bulk-jpl")["expect"]["max_abs_diff_au"]
+    assert len(table) > 900
+    assert np.abs(earth_moid_au(orbits) - table["moid"].to_numpy(float)).max() < limit_au
+
+
+def test_semi_major_axis_and_mean_anomaly_lead_to_the_same_moid(table):
+    bound = table[(table["e"] < 1.0) & table["ma"].notna()]
+    orbits = Orbits.from_mean_anomaly(
+        semi_major_axis_au=bound["a"],
+        eccentricity=bound["e"],
+        inclination_deg=bound["i"],
+        longitude_of_ascending_node_deg=bound["om"],
+        argument_of_perihelion_deg=bound["w"],
+        mean_anomaly_deg=bound["ma"],
+        epoch_tdb_jd=bound["epoch"],
+    )
+    assert len(orbits) > 900
+    assert np.abs(earth_moid_au(orbits) - bound["moid"].to_numpy(float)).max() < 1e-6
+    # The tables print tp to eleven or more digits and ma to as many: 1e-4 d is a few units of the coarser.
+    turns = (orbits.perihelion_time_tdb_jd - bound["tp"].to_numpy(float)) / bound["per"].to_numpy(float)
+    assert (np.abs(turns - np.round(turns)) * bound["per"].to_numpy(float)).max() < 1e-4
+
+
+def test_classes_are_jpls(table, orbits):
+    known = table["class"].isin(list(CLASSES)).to_numpy()
+    assert known.sum() > 900
+    expected = table["class"][known].map(CLASSES).to_numpy(np.int8)
+    ours = classify(orbits.perihelion_distance_au, orbits.eccentricity)
+    assert (ours[known] == expected).all()
+
+
+def test_pha_flags_are_jpls(table, orbits):
+    flagged = table["pha"].isin(["Y", "N"]).to_numpy() & table["H"].notna().to_numpy()
+    ours = potentially_hazardous(earth_moid_au(orbits), table["H"].to_numpy(float))
+    assert flagged.sum() > 900
+    assert (ours[flagged] == (table["pha"][flagged] == "Y").to_numpy()).all()

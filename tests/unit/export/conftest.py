@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the export's tests share: rows of the kinds catalogues really hold, and one tiny model published for all."""
+
+from pathlib import Path
+
+import pytest
+
+from export import catalogue
+from export.jobs import Published
+
+TINY_ORBITS = 12_000
+
+
+def quiet(what: str, fraction: float) -> None:
+    """A progress display that shows nothing."""
+
+
+@pytest.fixture(scope="session")
+def tiny_catalogue() -> catalogue.Catalogue:
+    return catalogue.synthetic(rows=3_000, seed=5)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tiny_catalogue: catalogue.Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
+    """Both models, trained for seconds on synthetic orbits and published."""
+    from export import jobs
+    from export.classifier import Training
+    from export.isolation_forest import ForestSettings
+
+    store: Path = tmp_path_factory.mktemp("store")
+    scale = jobs.Scale(
+        TINY_ORBITS, Training(epochs=6, pruning_epochs=2, batch_rows=256), ForestSettings(trees=40, max_samples=512)
+    )
+    return {
+        "neo_anomaly": jobs.publish_anomaly(tiny_catalogue, scale, store, 20260101000000, quiet),
+        "neo_classifier": jobs.publish_classifier(tiny_catalogue, scale, store, 20260101000000, quiet),
+    }

