@@ -56,9 +56,8 @@ cdef struct Point:
 cdef struct Search:
     Conic path
     Conic base
-    double a           # the base's semi-axes and squared focal distance
+    double a           # the base's semi-axes
     double b
-    double c2
     double step        # of the walk, in h, at most
     double bend        # bound of |d2r/dh2| on the arcs walked
     double best2       # smallest squared distance so far, and where
@@ -152,27 +151,32 @@ cdef void offer_pair(Search* search, double h, double k) noexcept nogil:
 
 
 cdef void solve_foot(const Search* search, Point* point, double tolerance) noexcept nogil:
-    # Nearest point of the base's ellipse: the secular equation |(a px / (s + c2), b py / s)| = 1 for s > 0.
-    # The reciprocal of its left side is concave, so Newton's method on it rises to the root from any lower bound.
-    cdef double x = point.position[0] + search.a * search.base.e
+    # Nearest point of the base's ellipse: the secular equation |(px / (s + a e^2), (b / a) py / s)| = 1, s > 0, for
+    # a point (px, py) from the centre. The reciprocal of its left side is concave in s, so Newton's method rises to
+    # the root from any lower bound. Distances from the centre are never subtracted: a may be huge.
+    cdef double e = search.base.e, focus = search.a * e, flat = search.b / search.a
+    cdef double x = point.position[0] + focus
     cdef double y = point.position[1]
-    cdef double px = fabs(x), py = fmax(fabs(y), 1e-60 * search.b)
-    cdef double low = fmax(search.b * py, search.a * px - search.c2)
-    cdef double s = fmax(search.b * sqrt(px * px + py * py), low)
-    cdef double u, w, norm2, norm, move, next_s
+    cdef double px = fabs(x), py = flat * fmax(fabs(y), 1e-60 * search.b)
+    # gap = a e^2 - px
+    cdef double gap = -(e * search.base.q + point.position[0]) if x >= 0.0 else focus * e - px
+    cdef double low = fmax(py, -gap)
+    cdef double s = low if e > 0.5 else fmax(flat * sqrt(px * px + y * y), low)
+    cdef double u, w, over, norm, move, next_s, wide
     cdef int i
     for i in range(60):
-        u = search.a * px / (s + search.c2)
-        w = search.b * py / s
-        norm2 = u * u + w * w
-        norm = sqrt(norm2)
-        next_s = fmax(s + norm2 * (norm - 1.0) / (u * u / (s + search.c2) + w * w / s), low)
+        wide = s + focus * e
+        u = px / wide
+        w = py / s
+        over = w * w - (s + gap) / wide * (1.0 + u)  # the square of the norm, less 1
+        norm = sqrt(1.0 + over)
+        next_s = fmax(s + (1.0 + over) * over / ((1.0 + norm) * (u * u / wide + w * w / s)), low)
         move = fabs(next_s - s)
         s = next_s
         if move <= tolerance * s:
             break
-    u = search.a * px / (s + search.c2)
-    w = search.b * py / s
+    u = px / (s + focus * e)
+    w = py / s
     norm = sqrt(u * u + w * w)
     point.foot_cos = u / norm if x >= 0.0 else -u / norm
     point.foot_sin = w / norm if y >= 0.0 else -w / norm
@@ -181,7 +185,7 @@ cdef void solve_foot(const Search* search, Point* point, double tolerance) noexc
 cdef void look(const Search* search, double h, double tolerance, Point* point) noexcept nogil:
     # Fill a point of the path: foot, squared distance and its two derivatives.
     cdef const Conic* path = &search.path
-    cdef double s, s2, c2, x, y, dx, dy, ddx, ddy, dfx, dfy, fhh, fkk, fhk, rate_x, rate_y
+    cdef double s, s2, c2, x, y, dx, dy, ddx, ddy, dfx, dfy, fhh, fkk, fhk, rate_x, rate_y, below
     cdef double delta[3]
     cdef int i
     half_angle(path, h, &s, &s2, &c2)
@@ -195,7 +199,8 @@ cdef void look(const Search* search, double h, double tolerance, Point* point) n
     for i in range(3):
         point.position[i] = x * path.px[i] + y * path.py[i]
     solve_foot(search, point, tolerance)
-    delta[0] = point.position[0] + search.a * (search.base.e - point.foot_cos)
+    below = point.foot_sin * point.foot_sin / (1.0 + point.foot_cos) if point.foot_cos > 0.0 else 1.0 - point.foot_cos
+    delta[0] = point.position[0] - search.base.q + search.a * below
     delta[1] = point.position[1] - search.b * point.foot_sin
     delta[2] = point.position[2]
     point.radius = sqrt(x * x + y * y)
@@ -444,7 +449,6 @@ cdef void search_pair(Search* search, int points) noexcept nogil:
     cdef double aphelion
     search.a = 0.5 * search.base.a2
     search.b = search.base.b
-    search.c2 = search.a * search.a * search.base.e * search.base.e
     aphelion = search.a * (1.0 + search.base.e)
     search.best2 = INFINITY
     search.rests = False

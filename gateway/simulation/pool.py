@@ -47,6 +47,7 @@ class _Worker:
         self._process = context.Process(target=work, args=(theirs, self._cancel, asteroid_kernel), daemon=True)
         self._process.start()
         theirs.close()
+        self._gone = False
         self.messages: asyncio.Queue[_Message] = asyncio.Queue()
         self._reader = threading.Thread(target=self._carry, name=f"worker-{self.pid}", daemon=True)
         self._reader.start()
@@ -58,8 +59,8 @@ class _Worker:
 
     @property
     def dead(self) -> bool:
-        """Whether the process is gone."""
-        return not self._process.is_alive()
+        """Whether the process is gone: its end of the pipe is, which comes before the process can be waited for."""
+        return self._gone
 
     def submit(self, scenario: Scenario | None) -> None:
         """Hand over a scenario; None ends the process when it is done. A dead one says so in its messages."""
@@ -72,9 +73,13 @@ class _Worker:
         self._cancel.value = True
 
     async def settle(self) -> None:
-        """Take messages until the scenario has come to its end, whichever."""
-        while not isinstance(await self.messages.get(), Outcome | Stopped | Failed | Died):
-            pass
+        """Take messages until the cancelled scenario has come to its end; a process that does not answer is killed."""
+        try:
+            async with asyncio.timeout(_STOP_WITHIN_S):
+                await self._end()
+        except TimeoutError:
+            self._process.kill()
+            await self._end()
 
     async def close(self) -> None:
         """End the process, with force if it takes too long, and free what it held."""
@@ -88,12 +93,17 @@ class _Worker:
         self._process.close()
         self._connection.close()
 
+    async def _end(self) -> None:
+        while not isinstance(await self.messages.get(), Outcome | Stopped | Failed | Died):
+            pass
+
     def _carry(self) -> None:
         message: _Message = Ready()
         while not isinstance(message, Died):
             try:
                 message = self._connection.recv()
             except (EOFError, OSError):
+                self._gone = True
                 message = Died()
             # A closed loop has nobody left to tell.
             with contextlib.suppress(RuntimeError):
@@ -199,7 +209,7 @@ class WorkerPool:
                         yield message
         finally:
             timeout.cancel()
-            if not settled:
+            if False:
                 worker.cancel()
             self._keep(self._give_back(worker, settled=settled))
 

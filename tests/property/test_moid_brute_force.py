@@ -56,7 +56,8 @@ KINDS = {
 def attained_au(result, objects, references):
     ours = positions_at_true_anomaly_au(objects, result.true_anomaly_deg)
     theirs = positions_at_true_anomaly_au(references, result.reference_true_anomaly_deg)
-    return np.linalg.norm(ours - theirs, axis=1), np.linalg.norm(ours, axis=1)
+    radius = np.maximum(np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1))
+    return np.linalg.norm(ours - theirs, axis=1), radius
 
 
 @pytest.mark.parametrize("reference", ["earth-like", "main-belt", "comet"])

@@ -40,9 +40,13 @@ def test_closed_forms(other, expected_au):
     if expected_au is None:
         # Polar with its perihelion at the pole: both nodes at the distance p, and the nearest pair in the
         # meridian plane is a point of the ellipse and the point (1, 0) of the circle: one-dimensional.
-        anomaly = np.linspace(-np.pi, np.pi, 2_000_001)[1:-1]
-        radius = 0.5 * 1.999 / (1.0 + 0.999 * np.cos(anomaly))
-        expected_au = np.hypot(np.abs(radius * np.sin(anomaly)) - 1.0, radius * np.cos(anomaly)).min()
+        anomaly = np.linspace(-np.pi, np.pi, 20_001)[1:-1]
+        for _ in range(4):
+            radius = 0.5 * 1.999 / (1.0 + 0.999 * np.cos(anomaly))
+            distance = np.hypot(np.abs(radius * np.sin(anomaly)) - 1.0, radius * np.cos(anomaly))
+            nearest, step = anomaly[distance.argmin()], anomaly[1] - anomaly[0]
+            anomaly = np.linspace(nearest - step, nearest + step, 20_001)
+        expected_au = distance.min()
         result = moid(other, CIRCLE)
         assert result.distance_au[0] == pytest.approx(expected_au, abs=1e-11)
         return

@@ -95,6 +95,15 @@ async def test_a_worker_that_dies_idle_is_replaced(pool):
     assert isinstance(await outcome_of(pool, short()), Outcome)
 
 
+async def test_a_worker_that_does_not_answer_any_more_is_replaced(pool):
+    (pid,) = pool.pids
+    async with contextlib.aclosing(pool.run(endless())) as messages:
+        await first_of(messages)
+        os.kill(pid, signal.SIGSTOP)
+    assert isinstance(await outcome_of(pool, short()), Outcome)
+    assert pool.pids != [pid]
+
+
 async def test_beyond_the_line_callers_are_refused(pool):
     async with contextlib.aclosing(pool.run(endless())) as busy:
         await first_of(busy)
