@@ -340,13 +340,15 @@ cdef inline double reach(const Search* search, const Point* point) noexcept nogi
 
 
 cdef inline bint already_found(const Search* search, const Point* low, const Point* high) noexcept nogil:
-    # Whether the best minimum so far lies in an interval, on the base's side where its feet are.
-    cdef double h = search.best_h - low.h
+    # Whether the best minimum so far surely lies in an interval: there, and on the base's side where its feet are.
+    cdef double s, c, h = search.best_h - low.h
     if search.path.bound:
         h -= M_PI * floor(h / M_PI)
     if not search.rests or h < 0.0 or h > high.h - low.h:
         return False
-    return cos(2.0 * search.best_k) * low.foot_cos + sin(2.0 * search.best_k) * low.foot_sin > 0.5
+    c = cos(2.0 * search.best_k)
+    s = sin(2.0 * search.best_k)
+    return s * low.foot_sin >= 0.0 and c * low.foot_cos + s * low.foot_sin > 0.98
 
 
 cdef void examine(Search* search, const Point* low, const Point* high, int halvings) noexcept nogil:

@@ -169,8 +169,8 @@ def from_states(states: ArrayLike, epoch_tdb_jd: ArrayLike) -> Orbits:
 
 def _require_states(table: Floats) -> None:
     """Refuse states of which no orbit can be made; what passes is squared and multiplied without overflow."""
-    sane = np.isfinite(table).all(axis=1)
-    sane &= (np.abs(table[:, :3]) <= _MAX_RADIUS_AU).all(axis=1) & (np.abs(table[:, 3:]) <= _MAX_SPEED_AU_D).all(axis=1)
+    limits = np.array([_MAX_RADIUS_AU] * 3 + [_MAX_SPEED_AU_D] * 3)
+    sane: NDArray[np.bool_] = np.all(np.abs(table) <= limits, axis=1)  # NaN is not
     checked = np.where(sane[:, None], table, 0.0)
     fine = np.linalg.norm(checked[:, :3], axis=1) >= _MIN_RADIUS_AU
     fine &= (np.cross(checked[:, :3], checked[:, 3:]) != 0.0).any(axis=1)

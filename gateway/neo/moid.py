@@ -20,7 +20,7 @@ from gateway.neo.orbits import Orbits
 Floats = NDArray[np.float64]
 
 _POINTS_PER_REVOLUTION: Final = 48
-"""Steps of a full walk: chosen by measurement against brute force (tests/property/test_moid.py)."""
+"""Steps of a full walk: by measurement, 1000 find nothing nearer (tests/unit/neo/test_neo_moid.py)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -178,7 +178,7 @@ def _elements_row(
     if by_axis and elements.semi_major_axis_au > 0 and 0 <= e < 1 and not nearest <= q <= farthest:
         what = f"makes the perihelion distance {q:.6g} au, outside [{nearest:g}, {farthest:g}]"
         violations.add(f"{path}.eccentricity", what)
-    if by_anomaly and not (0.0 <= e < 1.0 and nearest <= q <= farthest):
+    if by_anomaly and not (0.0 <= e < 1.0 and nearest <= q <= farthest and math.isfinite(elements.mean_anomaly_deg)):
         return (1.0,) * 7
     shape = (
         q,

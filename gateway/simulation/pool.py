@@ -209,7 +209,7 @@ class WorkerPool:
                         yield message
         finally:
             timeout.cancel()
-            if False:
+            if not settled:
                 worker.cancel()
             self._keep(self._give_back(worker, settled=settled))
 

@@ -4,10 +4,10 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.property.neo_strategies import EPOCH_TDB_JD, orbits
 
 from gateway.neo import Orbits, from_states, to_states
 from gateway.neo.elements import positions_at_true_anomaly_au, true_anomaly_deg
+from tests.property.neo_strategies import EPOCH_TDB_JD, orbits
 
 EPS = np.finfo(float).eps
 

@@ -67,24 +67,45 @@ def test_true_anomalies_name_the_nearest_points():
     assert result.reference_true_anomaly_deg[0] == pytest.approx(40.0, abs=1e-6)
 
 
-def test_two_near_equal_minima_in_one_step_are_told_apart():
-    # Nearly tangent and nearly coplanar: the minima lie 3.3 deg apart, the first is 1.7e-5 au away.
-    generator = np.random.default_rng(7)
-    n = 2000
-    objects = Orbits(
-        1.0 + 10.0 ** generator.uniform(-5.0, -2.0, n),
-        generator.uniform(0.1, 0.8, n),
-        10.0 ** generator.uniform(-5.0, -2.0, n),
-        generator.uniform(0.0, 360.0, n),
-        generator.uniform(0.0, 360.0, n),
-        np.full(n, EPOCH_TDB_JD),
-        np.full(n, EPOCH_TDB_JD),
+def drawn(generator, q, e, inclination):
+    node, argument = generator.uniform(0.0, 360.0, (2, len(q)))
+    epoch = np.full(len(q), EPOCH_TDB_JD)
+    return Orbits(q, e, inclination, node, argument, epoch, epoch)
+
+
+def near_tangent_pairs(generator, n):
+    """Nearly coplanar and nearly touching: pairs of minima a few degrees apart and equally deep."""
+    q = 1.0 + 10.0 ** generator.uniform(-5.0, -2.0, n) * generator.choice([-1.0, 1.0], n)
+    tiny = 10.0 ** generator.uniform(-6.0, -1.0, n)
+    objects = drawn(generator, q, generator.uniform(0.05, 0.8, n), tiny)
+    return objects, drawn(generator, np.ones(n), 10.0 ** generator.uniform(-8.0, -1.0, n), np.zeros(n))
+
+
+def needle_pairs(generator, n):
+    """A long thin ellipse crossed by a wide, faster orbit: the nearest point jumps from one long side to the other."""
+    needle = drawn(
+        generator,
+        10.0 ** generator.uniform(-2.0, -1.0, n),
+        1.0 - 10.0 ** generator.uniform(-3.5, -1.3, n),
+        generator.uniform(0.0, 180.0, n),
     )
-    distance_au = moid(objects, orbit(0.983, 0.0167)).distance_au
-    # The same pairs in the other role: Earth's orbit among N, the object as the single reference.
-    for row in range(0, n, 40):
-        one = objects[row : row + 1]
-        assert moid(orbit(0.983, 0.0167), one).distance_au[0] == pytest.approx(distance_au[row], abs=1e-12)
+    wide = drawn(
+        generator,
+        generator.uniform(0.3, 3.0, n),
+        1.0 + 10.0 ** generator.uniform(-3.0, 0.5, n),
+        generator.uniform(0.0, 180.0, n),
+    )
+    return wide, needle
+
+
+@pytest.mark.parametrize("pairs", [near_tangent_pairs, needle_pairs])
+def test_a_walk_with_twenty_times_the_steps_finds_nothing_nearer(monkeypatch, pairs):
+    objects, references = pairs(np.random.default_rng(12), 20_000)
+    result = moid(objects, references)
+    monkeypatch.setattr("gateway.neo.moid._POINTS_PER_REVOLUTION", 1000)
+    finer = moid(objects, references)
+    better_by = result.distance_au - finer.distance_au
+    assert (better_by <= 1e-12 * (1.0 + result.distance_au) + result.error_au).all()
 
 
 def test_one_reference_or_one_each():

@@ -116,6 +116,15 @@ def test_parabolas_are_refused_by_name():
     assert "objects[0].elements.eccentricity" in violated(predict(broken), lambda m, v: read_orbits(m.objects, v))
 
 
+@pytest.mark.parametrize("field", ELEMENTS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -1.0])
+def test_reading_goes_on_past_an_absurd_element(field, value):
+    item = eros()
+    setattr(item.elements, field, value)
+    item.elements.inclination_deg = 200
+    assert "objects[0].elements.inclination_deg" in violated(predict(item), closed)
+
+
 def test_the_models_take_no_open_orbit():
     comet = eros()
     comet.elements.perihelion_distance_au = 1.1

@@ -56,14 +56,18 @@ async def test_a_scenario_brings_its_outcome_last(pool):
 
 
 async def test_leaving_early_frees_the_worker(pool):
+    pids = pool.pids
     async with contextlib.aclosing(pool.run(endless())) as messages:
         assert isinstance(await first_of(messages), ProgressReport)
         assert pool.idle == 0
     await until(lambda: pool.idle == 1)
+    # It heard, and did not have to be killed.
+    assert pool.pids == pids
     assert isinstance(await outcome_of(pool, short()), Outcome)
 
 
 async def test_a_cancelled_caller_frees_the_worker(pool):
+    pids = pool.pids
     task = asyncio.create_task(outcome_of(pool, endless()))
     await until(lambda: pool.idle == 0)
     await asyncio.sleep(0.2)
@@ -71,6 +75,7 @@ async def test_a_cancelled_caller_frees_the_worker(pool):
     with pytest.raises(asyncio.CancelledError):
         await task
     await until(lambda: pool.idle == 1)
+    assert pool.pids == pids
     assert isinstance(await outcome_of(pool, short()), Outcome)
 
 

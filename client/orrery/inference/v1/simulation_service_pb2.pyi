@@ -28,9 +28,11 @@ class _FidelityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Fidelity.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     FIDELITY_UNSPECIFIED: _Fidelity.ValueType  # 0
     FIDELITY_FAST: _Fidelity.ValueType  # 1
-    """Sun, planets, Moon, Pluto and (where installed) 16 asteroids from the ephemeris; the Sun's relativity."""
+    """Sun, planets, Moon, Pluto and (where installed) 16 asteroids from the ephemeris; the Sun's relativity; the
+    oblateness of Earth and Sun.
+    """
     FIDELITY_PRECISE: _Fidelity.ValueType  # 2
-    """Also relativity of 11 bodies (Einstein-Infeld-Hoffmann) and the oblateness of Earth and Sun."""
+    """Relativity of 11 bodies (Einstein-Infeld-Hoffmann), and a tighter step control."""
     FIDELITY_AUDIT: _Fidelity.ValueType  # 3
     """As PRECISE with the integrator's strictest step control: tens of metres, slowly."""
 
@@ -39,9 +41,11 @@ class Fidelity(_Fidelity, metaclass=_FidelityEnumTypeWrapper):
 
 FIDELITY_UNSPECIFIED: Fidelity.ValueType  # 0
 FIDELITY_FAST: Fidelity.ValueType  # 1
-"""Sun, planets, Moon, Pluto and (where installed) 16 asteroids from the ephemeris; the Sun's relativity."""
+"""Sun, planets, Moon, Pluto and (where installed) 16 asteroids from the ephemeris; the Sun's relativity; the
+oblateness of Earth and Sun.
+"""
 FIDELITY_PRECISE: Fidelity.ValueType  # 2
-"""Also relativity of 11 bodies (Einstein-Infeld-Hoffmann) and the oblateness of Earth and Sun."""
+"""Relativity of 11 bodies (Einstein-Infeld-Hoffmann), and a tighter step control."""
 FIDELITY_AUDIT: Fidelity.ValueType  # 3
 """As PRECISE with the integrator's strictest step control: tens of metres, slowly."""
 Global___Fidelity: _TypeAlias = Fidelity  # noqa: Y015
