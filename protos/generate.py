@@ -13,6 +13,7 @@ import sys
 from importlib import resources
 from pathlib import Path
 
+from google.api import annotations_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_tools import protoc
 
@@ -37,7 +38,7 @@ def main() -> None:
 
 def run_protoc(sources: list[str], outputs: list[str]) -> None:
     """Run protoc over some sources with the include paths of this project."""
-    google_protos = Path(next(iter(resources.files("google.api")._paths))).parents[1]
+    google_protos = Path(annotations_pb2.__file__).parents[2]
     includes = [f"-I{PROTOS}", f"-I{google_protos}", f"-I{resources.files('grpc_tools') / '_proto'}"]
     if status := protoc.main(["protoc", *includes, *outputs, *sources]):
         sys.exit(status)
