@@ -51,7 +51,7 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
             kernel *= layer.channel_scale
         return tf.matmul(inputs, kernel) + layer.bias
 
-    @tf.function(input_signature=[tf.TensorSpec([None, len(MODEL_COLUMNS)], tf.float64, name=ORBITS_INPUT)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec([None, len(MODEL_COLUMNS)], tf.float64, name=ORBITS_INPUT)])  # type: ignore[untyped-decorator]  # tensorflow has no types
     def predict(self, orbits: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers for raw orbits of shape (N, 6), columns of `MODEL_COLUMNS`."""
         flow = (network_features(orbits) - self._mean) / self._scale
@@ -64,7 +64,7 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
             "class_probabilities": tf.nn.softmax(self._dense(CLASS_HEAD, flow)),
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name=ROWS_INPUT)])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name=ROWS_INPUT)])  # type: ignore[untyped-decorator]  # tensorflow has no types
     def describe(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
         """The variant and the training data, once a row."""
         shape = tf.shape(rows)

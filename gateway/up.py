@@ -47,7 +47,7 @@ def main() -> None:
         sys.exit(str(error))
     except KeyboardInterrupt:
         code = 0
-    print("all pods have drained and stopped", flush=True)  # noqa: T201  # a command's own words
+    print("all pods have drained and stopped", flush=True)
     sys.exit(code)
 
 
@@ -75,7 +75,7 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
                     command, stderr=log, stdout=log, env=settings, cwd=PROJECT_ROOT, start_new_session=True
                 )
         _await_ready(pods, logs, settings.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051"))
-        print(f"all pods ready after {time.monotonic() - started:.1f} s; logs in {logs}", flush=True)  # noqa: T201
+        print(f"all pods ready after {time.monotonic() - started:.1f} s; logs in {logs}", flush=True)
         yield pods
     finally:
         _stop(pods)
@@ -109,11 +109,11 @@ def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
 def _stay(pods: Pods) -> int:
     """Until Ctrl-C, or until a pod dies."""
     front = os.environ.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051")
-    print(f"gRPC at {front}; Ctrl-C drains and stops", flush=True)  # noqa: T201  # a command's own words
+    print(f"gRPC at {front}; Ctrl-C drains and stops", flush=True)
     while True:
         for name, pod in pods.items():
             if pod.poll() is not None:
-                print(f"{name} stopped with code {pod.returncode}; stopping the others", flush=True)  # noqa: T201
+                print(f"{name} stopped with code {pod.returncode}; stopping the others", flush=True)
                 return 1
         time.sleep(0.5)
 

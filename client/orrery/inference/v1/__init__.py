@@ -80,6 +80,7 @@ from orrery.inference.v1.prediction_service_pb2 import Prediction as Prediction
 from orrery.inference.v1.prediction_service_pb2_grpc import PredictionServiceServicer as PredictionServiceServicer
 from orrery.inference.v1.prediction_service_pb2_grpc import PredictionServiceStub as PredictionServiceStub
 from orrery.inference.v1.prediction_service_pb2_grpc import add_PredictionServiceServicer_to_server as add_PredictionServiceServicer_to_server
+from orrery.inference.v1.simulation_service_pb2 import AtmosphericEntry as AtmosphericEntry
 from orrery.inference.v1.simulation_service_pb2 import BPlane as BPlane
 from orrery.inference.v1.simulation_service_pb2 import BRANCH_BASELINE as BRANCH_BASELINE
 from orrery.inference.v1.simulation_service_pb2 import BRANCH_CHANGED as BRANCH_CHANGED
@@ -91,7 +92,9 @@ from orrery.inference.v1.simulation_service_pb2 import ComputeMoidColumnsRequest
 from orrery.inference.v1.simulation_service_pb2 import ComputeMoidColumnsResponse as ComputeMoidColumnsResponse
 from orrery.inference.v1.simulation_service_pb2 import ComputeMoidRequest as ComputeMoidRequest
 from orrery.inference.v1.simulation_service_pb2 import ComputeMoidResponse as ComputeMoidResponse
+from orrery.inference.v1.simulation_service_pb2 import EclipticImpulse as EclipticImpulse
 from orrery.inference.v1.simulation_service_pb2 import ElementOverride as ElementOverride
+from orrery.inference.v1.simulation_service_pb2 import EncounterDifference as EncounterDifference
 from orrery.inference.v1.simulation_service_pb2 import EnergyCheck as EnergyCheck
 from orrery.inference.v1.simulation_service_pb2 import FIDELITY_AUDIT as FIDELITY_AUDIT
 from orrery.inference.v1.simulation_service_pb2 import FIDELITY_FAST as FIDELITY_FAST
@@ -108,6 +111,10 @@ from orrery.inference.v1.simulation_service_pb2 import ObjectMoids as ObjectMoid
 from orrery.inference.v1.simulation_service_pb2 import OutputOptions as OutputOptions
 from orrery.inference.v1.simulation_service_pb2 import Progress as Progress
 from orrery.inference.v1.simulation_service_pb2 import Provenance as Provenance
+from orrery.inference.v1.simulation_service_pb2 import SAMPLING_ADAPTIVE as SAMPLING_ADAPTIVE
+from orrery.inference.v1.simulation_service_pb2 import SAMPLING_EVEN as SAMPLING_EVEN
+from orrery.inference.v1.simulation_service_pb2 import SAMPLING_UNSPECIFIED as SAMPLING_UNSPECIFIED
+from orrery.inference.v1.simulation_service_pb2 import Sampling as Sampling
 from orrery.inference.v1.simulation_service_pb2 import Scenario as Scenario
 from orrery.inference.v1.simulation_service_pb2 import SimulateRequest as SimulateRequest
 from orrery.inference.v1.simulation_service_pb2 import SimulateResponse as SimulateResponse

@@ -50,6 +50,34 @@ FIDELITY_AUDIT: Fidelity.ValueType  # 3
 """As PRECISE with the integrator's strictest step control: tens of metres, slowly."""
 Global___Fidelity: _TypeAlias = Fidelity  # noqa: Y015
 
+class _Sampling:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SamplingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sampling.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SAMPLING_UNSPECIFIED: _Sampling.ValueType  # 0
+    SAMPLING_EVEN: _Sampling.ValueType  # 1
+    """Evenly in time, the same instants for both branches; streamed as the integration passes them."""
+    SAMPLING_ADAPTIVE: _Sampling.ValueType  # 2
+    """Evenly in the integral of dt / min(r / v), r and v relative to each of Sun, planets and Moon: every point moves by
+    the same fraction of the distance to what is nearest, so that encounters are dense. Instants differ between the
+    branches; a stream sends a branch's points when that branch is done.
+    """
+
+class Sampling(_Sampling, metaclass=_SamplingEnumTypeWrapper):
+    """Where on its way a trajectory has its points."""
+
+SAMPLING_UNSPECIFIED: Sampling.ValueType  # 0
+SAMPLING_EVEN: Sampling.ValueType  # 1
+"""Evenly in time, the same instants for both branches; streamed as the integration passes them."""
+SAMPLING_ADAPTIVE: Sampling.ValueType  # 2
+"""Evenly in the integral of dt / min(r / v), r and v relative to each of Sun, planets and Moon: every point moves by
+the same fraction of the distance to what is nearest, so that encounters are dense. Instants differ between the
+branches; a stream sends a branch's points when that branch is done.
+"""
+Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
+
 class _Branch:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -333,12 +361,15 @@ class OutputOptions(_message.Message):
     BODIES_FIELD_NUMBER: _builtins.int
     TRAJECTORY_POINTS_FIELD_NUMBER: _builtins.int
     CHECK_ROUND_TRIP_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
     max_distance_au: _builtins.float
     """Approaches farther than this are left out. Unset: 0.2; at most 1. Jupiter and Saturn: ten times as much."""
     trajectory_points: _builtins.int
-    """Evenly spaced points of the trajectory, both ends included: 0 (none) or 2 to 20,000."""
+    """Points of each branch's trajectory, both ends included: 0 (none) or 2 to 20,000."""
     check_round_trip: _builtins.bool
     """Integrate back to the start and report by how much it is missed; doubles the work."""
+    sampling: Global___Sampling.ValueType
+    """How the points are spread. Unset: SAMPLING_EVEN."""
     @_builtins.property
     def bodies(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.Body.ValueType]:
         """Bodies whose encounters are reported. Empty: Sun, Mercury, Venus, Earth, Moon, Mars, Jupiter."""
@@ -350,10 +381,11 @@ class OutputOptions(_message.Message):
         bodies: _abc.Iterable[_orbit_pb2.Body.ValueType] | None = ...,
         trajectory_points: _builtins.int = ...,
         check_round_trip: _builtins.bool = ...,
+        sampling: Global___Sampling.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_distance_au", b"_max_distance_au", "max_distance_au", b"max_distance_au"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance_au", b"_max_distance_au", "bodies", b"bodies", "check_round_trip", b"check_round_trip", "max_distance_au", b"max_distance_au", "trajectory_points", b"trajectory_points"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_distance_au", b"_max_distance_au", "bodies", b"bodies", "check_round_trip", b"check_round_trip", "max_distance_au", b"max_distance_au", "sampling", b"sampling", "trajectory_points", b"trajectory_points"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_distance_au: _TypeAlias = _typing.Literal["max_distance_au"]  # noqa: Y015
     _WhichOneofArgType__max_distance_au: _TypeAlias = _typing.Literal["_max_distance_au", b"_max_distance_au"]  # noqa: Y015
@@ -371,6 +403,7 @@ class Change(_message.Message):
     IMPULSE_FIELD_NUMBER: _builtins.int
     IMPACTOR_FIELD_NUMBER: _builtins.int
     MASS_FIELD_NUMBER: _builtins.int
+    ECLIPTIC_IMPULSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def elements(self) -> Global___ElementOverride: ...
     @_builtins.property
@@ -379,6 +412,8 @@ class Change(_message.Message):
     def impactor(self) -> Global___KineticImpactor: ...
     @_builtins.property
     def mass(self) -> Global___MassOverride: ...
+    @_builtins.property
+    def ecliptic_impulse(self) -> Global___EclipticImpulse: ...
     def __init__(
         self,
         *,
@@ -386,12 +421,13 @@ class Change(_message.Message):
         impulse: Global___Impulse | None = ...,
         impactor: Global___KineticImpactor | None = ...,
         mass: Global___MassOverride | None = ...,
+        ecliptic_impulse: Global___EclipticImpulse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "elements", b"elements", "impactor", b"impactor", "impulse", b"impulse", "mass", b"mass"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "ecliptic_impulse", b"ecliptic_impulse", "elements", b"elements", "impactor", b"impactor", "impulse", b"impulse", "mass", b"mass"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "elements", b"elements", "impactor", b"impactor", "impulse", b"impulse", "mass", b"mass"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "ecliptic_impulse", b"ecliptic_impulse", "elements", b"elements", "impactor", b"impactor", "impulse", b"impulse", "mass", b"mass"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["elements", "impulse", "impactor", "mass"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["elements", "impulse", "impactor", "mass", "ecliptic_impulse"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 
@@ -494,6 +530,37 @@ class Impulse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Impulse: _TypeAlias = Impulse  # noqa: Y015
+
+@_typing.final
+class EclipticImpulse(_message.Message):
+    """The same along the fixed axes of the heliocentric ecliptic J2000 frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_TDB_JD_FIELD_NUMBER: _builtins.int
+    X_KM_S_FIELD_NUMBER: _builtins.int
+    Y_KM_S_FIELD_NUMBER: _builtins.int
+    Z_KM_S_FIELD_NUMBER: _builtins.int
+    time_tdb_jd: _builtins.float
+    x_km_s: _builtins.float
+    """Each at most 100 km/s in magnitude."""
+    y_km_s: _builtins.float
+    z_km_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        time_tdb_jd: _builtins.float = ...,
+        x_km_s: _builtins.float = ...,
+        y_km_s: _builtins.float = ...,
+        z_km_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["time_tdb_jd", b"time_tdb_jd", "x_km_s", b"x_km_s", "y_km_s", b"y_km_s", "z_km_s", b"z_km_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EclipticImpulse: _TypeAlias = EclipticImpulse  # noqa: Y015
 
 @_typing.final
 class KineticImpactor(_message.Message):
@@ -675,6 +742,7 @@ class SimulationResult(_message.Message):
     CHANGED_FINAL_ELEMENTS_FIELD_NUMBER: _builtins.int
     TRAJECTORIES_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def baseline(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloseApproach]:
         """Encounters of each branch in the order of the integration."""
@@ -705,6 +773,10 @@ class SimulationResult(_message.Message):
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to keep in mind about this result: "a mass does not change the orbit measurably", ..."""
 
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___EncounterDifference]:
+        """What the changes do to each encounter, in the order of the integration; empty without changes."""
+
     def __init__(
         self,
         *,
@@ -719,14 +791,90 @@ class SimulationResult(_message.Message):
         changed_final_elements: _orbit_pb2.OrbitalElements | None = ...,
         trajectories: _abc.Iterable[Global___TrajectoryChunk] | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        differences: _abc.Iterable[Global___EncounterDifference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["baseline_final_elements", b"baseline_final_elements", "baseline_final_state", b"baseline_final_state", "changed_final_elements", b"changed_final_elements", "changed_final_state", b"changed_final_state", "energy", b"energy", "moid", b"moid", "provenance", b"provenance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "baseline_final_elements", b"baseline_final_elements", "baseline_final_state", b"baseline_final_state", "changed", b"changed", "changed_final_elements", b"changed_final_elements", "changed_final_state", b"changed_final_state", "energy", b"energy", "moid", b"moid", "notes", b"notes", "provenance", b"provenance", "trajectories", b"trajectories"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "baseline_final_elements", b"baseline_final_elements", "baseline_final_state", b"baseline_final_state", "changed", b"changed", "changed_final_elements", b"changed_final_elements", "changed_final_state", b"changed_final_state", "differences", b"differences", "energy", b"energy", "moid", b"moid", "notes", b"notes", "provenance", b"provenance", "trajectories", b"trajectories"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulationResult: _TypeAlias = SimulationResult  # noqa: Y015
+
+@_typing.final
+class EncounterDifference(_message.Message):
+    """An encounter of the changed object beside that of the object as it is: changed minus baseline.
+    Two encounters with one body belong together where each is the other's nearest in time, at most 30 days apart.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BODY_FIELD_NUMBER: _builtins.int
+    BASELINE_INDEX_FIELD_NUMBER: _builtins.int
+    CHANGED_INDEX_FIELD_NUMBER: _builtins.int
+    DISTANCE_KM_FIELD_NUMBER: _builtins.int
+    TIME_S_FIELD_NUMBER: _builtins.int
+    RELATIVE_VELOCITY_KM_S_FIELD_NUMBER: _builtins.int
+    XI_KM_FIELD_NUMBER: _builtins.int
+    ZETA_KM_FIELD_NUMBER: _builtins.int
+    body: _orbit_pb2.Body.ValueType
+    baseline_index: _builtins.int
+    """Position in `baseline`; unset: the changes made the encounter appear."""
+    changed_index: _builtins.int
+    """Position in `changed`; unset: the changes made the encounter disappear."""
+    distance_km: _builtins.float
+    """Set where both are there."""
+    time_s: _builtins.float
+    relative_velocity_km_s: _builtins.float
+    xi_km: _builtins.float
+    """Set where both have a target plane; each is measured on its own."""
+    zeta_km: _builtins.float
+    def __init__(
+        self,
+        *,
+        body: _orbit_pb2.Body.ValueType = ...,
+        baseline_index: _builtins.int | None = ...,
+        changed_index: _builtins.int | None = ...,
+        distance_km: _builtins.float | None = ...,
+        time_s: _builtins.float | None = ...,
+        relative_velocity_km_s: _builtins.float | None = ...,
+        xi_km: _builtins.float | None = ...,
+        zeta_km: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_baseline_index", b"_baseline_index", "_changed_index", b"_changed_index", "_distance_km", b"_distance_km", "_relative_velocity_km_s", b"_relative_velocity_km_s", "_time_s", b"_time_s", "_xi_km", b"_xi_km", "_zeta_km", b"_zeta_km", "baseline_index", b"baseline_index", "changed_index", b"changed_index", "distance_km", b"distance_km", "relative_velocity_km_s", b"relative_velocity_km_s", "time_s", b"time_s", "xi_km", b"xi_km", "zeta_km", b"zeta_km"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_baseline_index", b"_baseline_index", "_changed_index", b"_changed_index", "_distance_km", b"_distance_km", "_relative_velocity_km_s", b"_relative_velocity_km_s", "_time_s", b"_time_s", "_xi_km", b"_xi_km", "_zeta_km", b"_zeta_km", "baseline_index", b"baseline_index", "body", b"body", "changed_index", b"changed_index", "distance_km", b"distance_km", "relative_velocity_km_s", b"relative_velocity_km_s", "time_s", b"time_s", "xi_km", b"xi_km", "zeta_km", b"zeta_km"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__baseline_index: _TypeAlias = _typing.Literal["baseline_index"]  # noqa: Y015
+    _WhichOneofArgType__baseline_index: _TypeAlias = _typing.Literal["_baseline_index", b"_baseline_index"]  # noqa: Y015
+    _WhichOneofReturnType__changed_index: _TypeAlias = _typing.Literal["changed_index"]  # noqa: Y015
+    _WhichOneofArgType__changed_index: _TypeAlias = _typing.Literal["_changed_index", b"_changed_index"]  # noqa: Y015
+    _WhichOneofReturnType__distance_km: _TypeAlias = _typing.Literal["distance_km"]  # noqa: Y015
+    _WhichOneofArgType__distance_km: _TypeAlias = _typing.Literal["_distance_km", b"_distance_km"]  # noqa: Y015
+    _WhichOneofReturnType__relative_velocity_km_s: _TypeAlias = _typing.Literal["relative_velocity_km_s"]  # noqa: Y015
+    _WhichOneofArgType__relative_velocity_km_s: _TypeAlias = _typing.Literal["_relative_velocity_km_s", b"_relative_velocity_km_s"]  # noqa: Y015
+    _WhichOneofReturnType__time_s: _TypeAlias = _typing.Literal["time_s"]  # noqa: Y015
+    _WhichOneofArgType__time_s: _TypeAlias = _typing.Literal["_time_s", b"_time_s"]  # noqa: Y015
+    _WhichOneofReturnType__xi_km: _TypeAlias = _typing.Literal["xi_km"]  # noqa: Y015
+    _WhichOneofArgType__xi_km: _TypeAlias = _typing.Literal["_xi_km", b"_xi_km"]  # noqa: Y015
+    _WhichOneofReturnType__zeta_km: _TypeAlias = _typing.Literal["zeta_km"]  # noqa: Y015
+    _WhichOneofArgType__zeta_km: _TypeAlias = _typing.Literal["_zeta_km", b"_zeta_km"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__baseline_index) -> _WhichOneofReturnType__baseline_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__changed_index) -> _WhichOneofReturnType__changed_index | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_km) -> _WhichOneofReturnType__distance_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relative_velocity_km_s) -> _WhichOneofReturnType__relative_velocity_km_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__time_s) -> _WhichOneofReturnType__time_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__xi_km) -> _WhichOneofReturnType__xi_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zeta_km) -> _WhichOneofReturnType__zeta_km | None: ...
+
+Global___EncounterDifference: _TypeAlias = EncounterDifference  # noqa: Y015
 
 @_typing.final
 class CloseApproach(_message.Message):
@@ -743,6 +891,7 @@ class CloseApproach(_message.Message):
     B_PLANE_FIELD_NUMBER: _builtins.int
     IMPACT_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
     body: _orbit_pb2.Body.ValueType
     time_tdb_jd: _builtins.float
     distance_km: _builtins.float
@@ -757,6 +906,10 @@ class CloseApproach(_message.Message):
     def impact(self) -> Global___Impact:
         """Set where the centres come closer than the body's mean radius; the branch ends there."""
 
+    @_builtins.property
+    def entry(self) -> Global___AtmosphericEntry:
+        """Set where the path goes below 100 km above Earth's ellipsoid, whether or not it comes out again."""
+
     def __init__(
         self,
         *,
@@ -769,16 +922,69 @@ class CloseApproach(_message.Message):
         b_plane: Global___BPlane | None = ...,
         impact: Global___Impact | None = ...,
         branch: Global___Branch.ValueType = ...,
+        entry: Global___AtmosphericEntry | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s", "b_plane", b"b_plane", "impact", b"impact", "v_infinity_km_s", b"v_infinity_km_s"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s", "b_plane", b"b_plane", "entry", b"entry", "impact", b"impact", "v_infinity_km_s", b"v_infinity_km_s"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s", "b_plane", b"b_plane", "body", b"body", "branch", b"branch", "distance_au", b"distance_au", "distance_km", b"distance_km", "impact", b"impact", "relative_velocity_km_s", b"relative_velocity_km_s", "time_tdb_jd", b"time_tdb_jd", "v_infinity_km_s", b"v_infinity_km_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s", "b_plane", b"b_plane", "body", b"body", "branch", b"branch", "distance_au", b"distance_au", "distance_km", b"distance_km", "entry", b"entry", "impact", b"impact", "relative_velocity_km_s", b"relative_velocity_km_s", "time_tdb_jd", b"time_tdb_jd", "v_infinity_km_s", b"v_infinity_km_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__v_infinity_km_s: _TypeAlias = _typing.Literal["v_infinity_km_s"]  # noqa: Y015
     _WhichOneofArgType__v_infinity_km_s: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__v_infinity_km_s) -> _WhichOneofReturnType__v_infinity_km_s | None: ...
 
 Global___CloseApproach: _TypeAlias = CloseApproach  # noqa: Y015
+
+@_typing.final
+class AtmosphericEntry(_message.Message):
+    """Where the path crosses 100 km above the WGS84 ellipsoid on its way down (for a scenario that runs backwards: the
+    first crossing met, which is on the way up). No air slows the object. Earth's orientation is that of IAU 2006/2000A
+    with UT1 = UTC, less than 0.9 s off since 1972: 0.004 deg of longitude; a note says where leap seconds are not known.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_TDB_JD_FIELD_NUMBER: _builtins.int
+    LATITUDE_DEG_FIELD_NUMBER: _builtins.int
+    LONGITUDE_DEG_FIELD_NUMBER: _builtins.int
+    ALTITUDE_KM_FIELD_NUMBER: _builtins.int
+    SPEED_KM_S_FIELD_NUMBER: _builtins.int
+    SPEED_IN_ATMOSPHERE_KM_S_FIELD_NUMBER: _builtins.int
+    FLIGHT_PATH_ANGLE_DEG_FIELD_NUMBER: _builtins.int
+    AZIMUTH_DEG_FIELD_NUMBER: _builtins.int
+    time_tdb_jd: _builtins.float
+    latitude_deg: _builtins.float
+    """Geodetic, WGS84, -90 to 90."""
+    longitude_deg: _builtins.float
+    """East, -180 to 180."""
+    altitude_km: _builtins.float
+    """Above the ellipsoid: 100."""
+    speed_km_s: _builtins.float
+    """Relative to Earth's centre, not turning with it."""
+    speed_in_atmosphere_km_s: _builtins.float
+    """Relative to air that turns with Earth, as are the angles below."""
+    flight_path_angle_deg: _builtins.float
+    """Above the horizon; negative downwards, -90 straight down."""
+    azimuth_deg: _builtins.float
+    """Where the object is heading, from north through east, 0 to 360."""
+    def __init__(
+        self,
+        *,
+        time_tdb_jd: _builtins.float = ...,
+        latitude_deg: _builtins.float = ...,
+        longitude_deg: _builtins.float = ...,
+        altitude_km: _builtins.float = ...,
+        speed_km_s: _builtins.float = ...,
+        speed_in_atmosphere_km_s: _builtins.float = ...,
+        flight_path_angle_deg: _builtins.float = ...,
+        azimuth_deg: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["altitude_km", b"altitude_km", "azimuth_deg", b"azimuth_deg", "flight_path_angle_deg", b"flight_path_angle_deg", "latitude_deg", b"latitude_deg", "longitude_deg", b"longitude_deg", "speed_in_atmosphere_km_s", b"speed_in_atmosphere_km_s", "speed_km_s", b"speed_km_s", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AtmosphericEntry: _TypeAlias = AtmosphericEntry  # noqa: Y015
 
 @_typing.final
 class BPlane(_message.Message):
