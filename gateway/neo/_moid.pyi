@@ -7,5 +7,6 @@ def minimum_distances(
     references: NDArray[np.float64],
     reference_row: NDArray[np.intp],
     points: int,
+    tolerance: float,
     out: NDArray[np.float64],
 ) -> None: ...

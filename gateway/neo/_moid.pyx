@@ -15,6 +15,8 @@ solving the other is that of Wisniowski & Rickman 2013 (Acta Astron. 63, 293) an
    branches are followed.
 3. Each minimum is finished by Newton's method on half the squared distance of the two anomalies, held in its
    interval by bisection.
+4. A certificate, where asked for, uses the exclusion of step 2 alone: it walks every arc in steps so short that each
+   point rules out all that is nearer than the answer less a tolerance, up to the next point.
 
 The more eccentric orbit is the path: near a nearly circular base the foot does not jump. The path's variable h is
 half the eccentric (hyperbolic) anomaly and coordinates are x = q - 2 a sin(h)^2, y = b sin(2 h), which lose no
@@ -28,6 +30,7 @@ cdef extern from "<float.h>" nogil:
 
 cdef enum:
     MAX_HALVINGS = 9    # of a step of the walk
+    MAX_LOOKS = 100000  # of a certificate
 
 cdef double SCAN_TOLERANCE = 1e-6
 
@@ -65,6 +68,9 @@ cdef struct Search:
     double best_k
     bint rests         # whether Newton's method came to rest there
     double error
+    int arcs           # of the path that are walked, from h to h
+    double arc_start[2]
+    double arc_end[2]
 
 
 cdef void set_conic(Conic* conic, double q, double e) noexcept nogil:
@@ -449,6 +455,7 @@ cdef inline double half_anomaly_at(const Conic* conic, double radius) noexcept n
 cdef void search_pair(Search* search, int points) noexcept nogil:
     cdef double best, low, high, s, s2, c2, h, k
     cdef double aphelion
+    cdef int arc
     search.a = 0.5 * search.base.a2
     search.b = search.base.b
     aphelion = search.a * (1.0 + search.base.e)
@@ -464,19 +471,45 @@ cdef void search_pair(Search* search, int points) noexcept nogil:
     else:
         half_angle(&search.path, high + 2.0 * search.step, &s, &s2, &c2)
         search.bend = sqrt((2.0 * search.path.a2 * c2) ** 2 + (4.0 * search.path.b * s2) ** 2)
+    search.arcs = 1
+    search.arc_start[0] = low - search.step
+    search.arc_end[0] = high + search.step
     if search.path.bound and high + search.step >= 0.5 * M_PI:
+        search.arc_end[0] = M_PI - low + search.step
         if low <= search.step:
-            walk(search, -0.5 * M_PI, 0.5 * M_PI)
-        else:
-            walk(search, low - search.step, M_PI - low + search.step)
+            search.arc_start[0] = -0.5 * M_PI
+            search.arc_end[0] = 0.5 * M_PI
     elif low <= search.step:
-        walk(search, -high - search.step, high + search.step)
+        search.arc_start[0] = -high - search.step
     else:
-        walk(search, low - search.step, high + search.step)
-        walk(search, -high - search.step, -low + search.step)
+        search.arcs = 2
+        search.arc_start[1] = -high - search.step
+        search.arc_end[1] = -low + search.step
+    for arc in range(search.arcs):
+        walk(search, search.arc_start[arc], search.arc_end[arc])
     if not search.rests:
         h, k = search.best_h, search.best_k
         newton(search, &h, &k)
+
+
+cdef bint certify(const Search* search, double tolerance) noexcept nogil:
+    # Whether surely no point of the path is nearer to the base than the best less the tolerance. The arcs that are
+    # not walked are ruled out by their distance from the Sun.
+    cdef Point point
+    cdef double h, spare, floor_distance = sqrt(search.best2) - tolerance
+    cdef int arc, looks = 0
+    if floor_distance <= 0.0:
+        return True
+    for arc in range(search.arcs):
+        h = search.arc_start[arc]
+        while h < search.arc_end[arc]:
+            look(search, h, 1e-13, &point)
+            spare = sqrt(point.distance2) - floor_distance
+            looks += 1
+            if spare <= 0.0 or looks > MAX_LOOKS:
+                return False
+            h += 2.0 * spare / (point.speed + sqrt(point.speed * point.speed + 2.0 * search.bend * spare))
+    return True
 
 
 def minimum_distances(
@@ -484,6 +517,7 @@ def minimum_distances(
     const double[:, ::1] references,
     const Py_ssize_t[::1] reference_row,
     int points,
+    double tolerance,
     double[:, ::1] out,
 ):
     """Minimum distances of N pairs of conics with the Sun in their common focus; releases the GIL.
@@ -493,8 +527,10 @@ def minimum_distances(
         references: shape (M, 8), the same; bound (e < 1).
         reference_row: shape (N,), the row of `references` for each object.
         points: steps of a full walk round an ellipse.
-        out: shape (N, 5), filled with distance (au), true anomaly on the object's and on the reference's orbit
-            (radians), error (au), and 1.0 where the minimum was finished by Newton's method, else 0.0.
+        tolerance: of the certificate (au); 0 for none.
+        out: shape (N, 6), filled with distance (au), true anomaly on the object's and on the reference's orbit
+            (radians), error (au), 1.0 where the minimum was finished by Newton's method, else 0.0, and 1.0 where it
+            is certified, else 0.0.
     """
     cdef Py_ssize_t n, m
     cdef bint swapped
@@ -528,3 +564,4 @@ def minimum_distances(
             out[n, 2] = nu_path if swapped else nu_base
             out[n, 3] = search.error if search.rests else INFINITY
             out[n, 4] = 1.0 if search.rests else 0.0
+            out[n, 5] = 1.0 if tolerance > 0.0 and certify(&search, tolerance) else 0.0

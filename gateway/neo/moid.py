@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 _POINTS_PER_REVOLUTION: Final = 48
 """Steps of a full walk: by measurement, 1000 find nothing nearer (tests/unit/neo/test_neo_moid.py)."""
 
+CERTIFIED_TO_AU: Final = 1e-6
+"""What a certified MOID is good to: the last digit that JPL prints of the smallest ones."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MoidResult:
@@ -33,6 +36,8 @@ class MoidResult:
         reference_true_anomaly_deg: of the nearest point on the reference orbit, in [-180, 180].
         error_au: estimate of the distance's numerical error at this minimum; infinite where not converged.
         converged: whether Newton's method came to rest at the minimum returned.
+        certified: whether it is proved, but for round-off, that no two points of the orbits are nearer than
+            `distance_au` less `CERTIFIED_TO_AU`; False where no proof was asked for.
     """
 
     distance_au: Floats
@@ -40,14 +45,16 @@ class MoidResult:
     reference_true_anomaly_deg: Floats
     error_au: Floats
     converged: NDArray[np.bool_]
+    certified: NDArray[np.bool_]
 
 
-def moid(orbits: Orbits, reference: Orbits) -> MoidResult:
+def moid(orbits: Orbits, reference: Orbits, *, certify: bool = False) -> MoidResult:
     """The MOID of each orbit with a reference orbit.
 
     Args:
         orbits: N orbits of any eccentricity; a hyperbola is searched as far out as the reference's reach asks.
         reference: one orbit, or N; bound (e < 1).
+        certify: also prove each; takes far longer than finding it.
 
     Raises:
         ColumnShapeError: `reference` has neither one row nor N.
@@ -56,7 +63,7 @@ def moid(orbits: Orbits, reference: Orbits) -> MoidResult:
     if len(reference) not in {1, len(orbits)}:
         raise ColumnShapeError(f"{len(reference)} reference orbits for {len(orbits)} orbits: give 1 or as many")
     rows = np.zeros(len(orbits), np.intp) if len(reference) == 1 else np.arange(len(orbits), dtype=np.intp)
-    return _moid_by_row(orbits, reference, rows)
+    return _moid_by_row(orbits, reference, rows, certify=certify)
 
 
 def earth_moid(orbits: Orbits) -> MoidResult:
@@ -66,7 +73,7 @@ def earth_moid(orbits: Orbits) -> MoidResult:
         EpochOutOfRangeError: an epoch lies outside `earth_orbit.SPAN_TDB_JD`.
     """
     epochs, rows = np.unique(orbits.epoch_tdb_jd, return_inverse=True)
-    return _moid_by_row(orbits, earth_orbits(epochs), rows)
+    return _moid_by_row(orbits, earth_orbits(epochs), rows, certify=False)
 
 
 def earth_moid_au(orbits: Orbits) -> Floats:
@@ -77,19 +84,21 @@ def earth_moid_au(orbits: Orbits) -> Floats:
     return distance_au
 
 
-def _moid_by_row(orbits: Orbits, reference: Orbits, rows: NDArray[np.intp]) -> MoidResult:
+def _moid_by_row(orbits: Orbits, reference: Orbits, rows: NDArray[np.intp], *, certify: bool) -> MoidResult:
     unbound = np.flatnonzero(reference.eccentricity >= 1.0)
     if unbound.size:
         requirement = "must be below 1 on a reference orbit"
         raise InvalidOrbitError(tuple(Violation("eccentricity", int(row), requirement) for row in unbound))
-    out = np.empty((len(orbits), 5))
-    _moid.minimum_distances(_conics(orbits), _conics(reference), rows, _POINTS_PER_REVOLUTION, out)
+    out = np.empty((len(orbits), 6))
+    tolerance_au = CERTIFIED_TO_AU if certify else 0.0
+    _moid.minimum_distances(_conics(orbits), _conics(reference), rows, _POINTS_PER_REVOLUTION, tolerance_au, out)
     return MoidResult(
         distance_au=out[:, 0].copy(),
         true_anomaly_deg=np.degrees(out[:, 1]),
         reference_true_anomaly_deg=np.degrees(out[:, 2]),
         error_au=out[:, 3].copy(),
         converged=out[:, 4] == 1.0,
+        certified=out[:, 5] == 1.0,
     )
 
 

@@ -24,7 +24,7 @@ def answer_rows(request: v1.ComputeMoidRequest) -> v1.ComputeMoidResponse:
     check(request, violations)
     planets = read_planets(request, violations)
     orbits = read_orbits(request.objects, violations)
-    columns = [(planet, *_moids(orbits, planet)) for planet in planets]
+    columns = [(planet, *_moids(orbits, planet, certify=request.certify)) for planet in planets]
     return v1.ComputeMoidResponse(
         objects=[
             v1.ObjectMoids(
@@ -37,6 +37,7 @@ def answer_rows(request: v1.ComputeMoidRequest) -> v1.ComputeMoidResponse:
                         planet_true_anomaly_deg=found.reference_true_anomaly_deg[row] % 360.0,
                         reference_orbit=elements_message(references[row : row + 1]),
                         converged=found.converged[row],
+                        certified=found.certified[row],
                     )
                     for planet, references, found in columns
                 ],
@@ -55,16 +56,17 @@ def answer_columns(request: v1.ComputeMoidColumnsRequest) -> v1.ComputeMoidColum
     violations = Violations()
     check(request, violations)
     orbits, _ = read_columns(request.orbits, violations)
-    _, found = _moids(orbits, Planet(request.planet or v1.PLANET_EARTH))
+    _, found = _moids(orbits, Planet(request.planet or v1.PLANET_EARTH), certify=request.certify)
     return v1.ComputeMoidColumnsResponse(
         distance_au=found.distance_au,
         object_true_anomaly_deg=found.true_anomaly_deg % 360.0,
         planet_true_anomaly_deg=found.reference_true_anomaly_deg % 360.0,
         converged=found.converged,
+        certified=found.certified if request.certify else None,
     )
 
 
-def _moids(orbits: Orbits, planet: Planet) -> tuple[Orbits, MoidResult]:
+def _moids(orbits: Orbits, planet: Planet, *, certify: bool) -> tuple[Orbits, MoidResult]:
     """The planet's orbit at each object's epoch, and the MOIDs with it.
 
     Raises:
@@ -72,7 +74,7 @@ def _moids(orbits: Orbits, planet: Planet) -> tuple[Orbits, MoidResult]:
     """
     epochs, rows = np.unique(orbits.epoch_tdb_jd, return_inverse=True)
     references = planet_orbits(planet, epochs)[rows]
-    found = moid(orbits, references)
+    found = moid(orbits, references, certify=certify)
     if not all(
         np.isfinite(c).all() for c in (found.distance_au, found.true_anomaly_deg, found.reference_true_anomaly_deg)
     ):

@@ -93,10 +93,11 @@ def brute_force_moid_au(item, planet):
 
 
 def test_moids_are_computed_against_several_planets(client):
-    reply = client.compute_moid([eros()], planets=[v1.PLANET_EARTH, v1.PLANET_MARS])
+    reply = client.compute_moid([eros()], planets=[v1.PLANET_EARTH, v1.PLANET_MARS], certify=True)
     earth, mars = reply.objects[0].moids
     assert earth.distance_au == pytest.approx(0.148623, abs=1e-6)
     assert earth.converged
+    assert earth.certified
     assert mars.planet == v1.PLANET_MARS
     assert mars.distance_au == pytest.approx(brute_force_moid_au(eros(), mars.reference_orbit), abs=1e-4)
     assert earth.reference_orbit.eccentricity == pytest.approx(0.0167, abs=0.001)

@@ -15,7 +15,7 @@ from gateway.neo.moid import moid
 from tests.property.moid_brute_force import brute_force_moid_au
 from tests.property.neo_strategies import eccentricities, orbits
 
-PAIRS = 200
+PAIRS = 375
 
 
 def random_orbits(generator, q, e, inclination):

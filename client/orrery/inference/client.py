@@ -53,10 +53,14 @@ class InferenceClient:
         return response
 
     def compute_moid(
-        self, objects: Iterable[v1.NearEarthObject], *, planets: Iterable[v1.Planet.ValueType] = ()
+        self,
+        objects: Iterable[v1.NearEarthObject],
+        *,
+        planets: Iterable[v1.Planet.ValueType] = (),
+        certify: bool = False,
     ) -> v1.ComputeMoidResponse:
-        """How near do the orbits come? 1 to 1,000 objects, to Earth unless told."""
-        request = v1.ComputeMoidRequest(objects=objects, planets=planets)
+        """How near do the orbits come? 1 to 1,000 objects, to Earth unless told; proved if certify."""
+        request = v1.ComputeMoidRequest(objects=objects, planets=planets, certify=certify)
         response: v1.ComputeMoidResponse = _answer(self._simulation.ComputeMoid, request, self._timeout_s)
         return response
 

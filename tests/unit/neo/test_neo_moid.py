@@ -6,7 +6,7 @@ import pytest
 
 from gateway.neo import ColumnShapeError, InvalidOrbitError, Orbits, earth_moid_au, earth_orbits
 from gateway.neo.earth_orbit import SPAN_TDB_JD
-from gateway.neo.moid import earth_moid, moid
+from gateway.neo.moid import CERTIFIED_TO_AU, earth_moid, moid
 
 EPOCH_TDB_JD = 2459000.5
 
@@ -142,3 +142,42 @@ def test_unknown_outside_the_table():
     distance_au = earth_moid_au(objects)
     assert np.isfinite(distance_au).tolist() == [True, False]
     assert earth_moid_au(objects[:0]).shape == (0,)
+
+
+def random_orbits(count, seed, max_e=0.98):
+    rng = np.random.default_rng(seed)
+    return Orbits(
+        rng.uniform(0.1, 1.5, count),
+        rng.uniform(0.0, max_e, count),
+        rng.uniform(0.0, 90.0, count),
+        rng.uniform(0.0, 360.0, count),
+        rng.uniform(0.0, 360.0, count),
+        np.full(count, EPOCH_TDB_JD),
+        np.full(count, EPOCH_TDB_JD),
+    )
+
+
+def test_ordinary_moids_can_be_certified():
+    found = moid(random_orbits(1_000, 1), earth_orbits(np.array([EPOCH_TDB_JD])), certify=True)
+    assert found.certified.all()
+
+
+def test_nothing_is_certified_unasked():
+    assert not moid(random_orbits(10, 1), CIRCLE).certified.any()
+
+
+def test_hyperbolas_can_be_certified():
+    comets = Orbits.concatenate([orbit(q, e, 40.0, 10.0, 20.0) for q, e in ((0.3, 2.0), (1.3, 5.0), (0.9, 1.01))])
+    assert moid(comets, CIRCLE, certify=True).certified.all()
+
+
+def test_a_wrong_answer_is_never_certified(monkeypatch):
+    # One step round the whole ellipse misses minima; the certificate has to notice each time.
+    orbits, reference = random_orbits(3_000, 2), random_orbits(3_000, 3, max_e=0.9)
+    right = moid(orbits, reference).distance_au
+    monkeypatch.setattr("gateway.neo.moid._POINTS_PER_REVOLUTION", 1)
+    hasty = moid(orbits, reference, certify=True)
+    wrong = hasty.distance_au > right + 2 * CERTIFIED_TO_AU
+    assert wrong.sum() > 10
+    assert not hasty.certified[wrong].any()
+    assert hasty.certified[~wrong].mean() > 0.95
