@@ -12,7 +12,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test accuracy lint protos protos-check client-check models export export-quick \
-        serving-protocol earth-table lock clean
+        serving-protocol earth-table asteroid-kernel lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,8 +28,9 @@ serve: models ## start everything and stay up; Ctrl-C drains
 test: models ## run all tests
 	$(BIN)/python -m pytest
 
-accuracy: $(INSTALLED) ## only the tests against independent authorities
+accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
 	$(BIN)/python -m pytest tests/accuracy
+	$(BIN)/python -m bench.accuracy
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
@@ -68,8 +69,11 @@ serving-protocol: $(INSTALLED) ## rewrite the front's copy of TensorFlow Serving
 earth-table: $(INSTALLED) ## rewrite the table of Earth and Sun from DE440
 	$(BIN)/python -m export earth-table
 
+asteroid-kernel: $(INSTALLED) ## the 42 MB kernel of perturbing asteroids in var/kernels (downloads 500 MB once)
+	$(BIN)/python -m export asteroid-kernel --if-absent --uv $(UV)
+
 lock: $(UV) ## resolve the dependencies anew, with hashes
-	$(UV) pip compile --quiet pyproject.toml --universal --all-extras --group dev --generate-hashes --no-header \
+	$(UV) pip compile --quiet pyproject.toml --universal --all-extras --group dev --group bench --generate-hashes --no-header \
 	    --no-annotate --no-emit-package orrery-inference-client --upgrade --output-file requirements.lock
 
 clean: ## remove everything that can be made again

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: `python -m export {catalogue|quick|train|earth-table|serving-protocol}`."""
+"""The command line: `python -m export {catalogue|quick|train|earth-table|asteroid-kernel|serving-protocol}`."""
 
 import argparse
 import logging
@@ -33,6 +33,10 @@ def _parser() -> argparse.ArgumentParser:
     training = argparse.ArgumentParser(add_help=False)
     training.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
+    kernels = argparse.ArgumentParser(add_help=False)
+    kernels.add_argument("--folder", type=Path, default=paths.kernels(), help="where the kernel is to lie")
+    kernels.add_argument("--uv", help="the command that installs packages; the uv on the path if not given")
+    kernels.add_argument("--if-absent", action="store_true", help="do nothing where it is already there")
 
     def command(name: str, run: Callable[[argparse.Namespace, Console], int], text: str, *parents: Any) -> None:
         commands.add_parser(name, parents=parents, help=text, description=text).set_defaults(run=run)
@@ -41,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     command("quick", _train, "train and publish small but real models, in a minute or two", reading, training)
     command("train", _train, "train and publish the full models", reading, training)
     command("earth-table", _earth_table, "rewrite the gateway's table of Earth's orbit from DE440")
+    command("asteroid-kernel", _asteroid_kernel, "make the 42 MB kernel of perturbing asteroids", kernels)
     command("serving-protocol", _serving_protocol, "rewrite the gateway's copy of TensorFlow Serving's protocol")
     return parser
 
@@ -164,6 +169,22 @@ def _earth_table(options: argparse.Namespace, console: Console) -> int:  # noqa:
     path = paths.PROJECT_ROOT / "gateway" / "neo" / "earth_de440.npz"
     earth_table.write_earth_table(path)
     console.print(f"wrote {path}, {path.stat().st_size} bytes", markup=False)
+    return 0
+
+
+def _asteroid_kernel(options: argparse.Namespace, console: Console) -> int:
+    from export import asteroid_kernel  # noqa: PLC0415 - jplephem and DE440 are needed by this command and one more
+
+    present = options.folder / asteroid_kernel.FILE_NAME
+    if options.if_absent and present.exists():
+        console.print(f"{present} is already there; nothing to do", markup=False)
+        return 0
+
+    def say(text: str) -> None:
+        console.print(text, markup=False)
+
+    path = asteroid_kernel.make(options.folder, options.uv or asteroid_kernel.find_uv(), say)
+    say(f"wrote {path}, {path.stat().st_size} bytes, and where it is from: {path.with_suffix('.json').name}")
     return 0
 
 

@@ -21,3 +21,8 @@ def model_store() -> Path:
 def catalogue_cache() -> Path:
     """The folder of cached catalogues: `ORRERY_CATALOGUE_CACHE`, default `var/catalogue`."""
     return _from_setting("ORRERY_CATALOGUE_CACHE", "var/catalogue")
+
+
+def kernels() -> Path:
+    """The folder of kernels made here, where the gateway looks for them: `var/kernels` below the project."""
+    return PROJECT_ROOT / "var" / "kernels"

@@ -78,6 +78,10 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
         "time_tdb_jd": _EPOCH,
         **dict.fromkeys(("radial_km_s", "transverse_km_s", "normal_km_s"), _VELOCITY_KM_S),
     },
+    "EclipticImpulse": {
+        "time_tdb_jd": _EPOCH,
+        **dict.fromkeys(("x_km_s", "y_km_s", "z_km_s"), _VELOCITY_KM_S),
+    },
     "KineticImpactor": {
         "time_tdb_jd": _EPOCH,
         "mass_kg": Interval(1e-6, 1e9),
@@ -100,6 +104,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "Scenario": ("object", "duration_days"),
     "Change": ("change",),
     "Impulse": ("time_tdb_jd",),
+    "EclipticImpulse": ("time_tdb_jd",),
     "KineticImpactor": ("time_tdb_jd", "mass_kg"),
     "MassOverride": ("mass_kg",),
 }

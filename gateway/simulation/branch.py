@@ -17,12 +17,15 @@ from gateway.neo.units import AU_KM, DAY_S, J2000_TDB_JD
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import Body
 from gateway.simulation.encounters import Approach, Found, search
+from gateway.simulation.entry import Entry, find_entry
 from gateway.simulation.nbody import Integrator
+from gateway.simulation.sampling import AdaptiveSampler, EvenSampler, Points, Sampler
 from gateway.simulation.scenario import (
     Branch,
     BranchOutcome,
     Push,
     PushAxes,
+    Sampling,
     Scenario,
     Sighting,
     TrajectoryPiece,
@@ -36,8 +39,8 @@ _STEPS_AT_ONCE: Final = 32
 # A reply holds no more approaches of a branch than this; a satellite would fill it with its orbits.
 MAX_APPROACHES: Final = 5_000
 _AU_D_PER_KM_S: Final = DAY_S / AU_KM
-# The ends of steps meet the instants they aim at to 1e-9 d.
-_SAME_INSTANT_D: Final = 2e-9
+# Points of a trajectory that go out together.
+_POINTS_AT_ONCE: Final = 1_000
 # How far beyond the end an object that is within a body then is followed to its centre.
 _MAX_FALL_D: Final = 1.0
 
@@ -60,10 +63,22 @@ class Follower:
     moved: Callable[[float, float], None]
     cancelled: Callable[[], bool]
     _approaches: list[Approach] = field(default_factory=list, init=False)
+    _entries: list[Entry | None] = field(default_factory=list, init=False)
+    # The steps before those at hand.
+    _before: Steps | None = field(default=None, init=False)
     _left_out: int = field(default=0, init=False)
     _warnings: dict[str, None] = field(default_factory=dict, init=False)
     # What was added to the velocity, when: (3,) ICRF au/d.
     _pushed: list[tuple[float, Floats]] = field(default_factory=list, init=False)
+    _sampler: Sampler = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Choose how the trajectory is sampled."""
+        scenario = self.scenario
+        if scenario.sampling is Sampling.ADAPTIVE and scenario.trajectory_points:
+            self._sampler = AdaptiveSampler(scenario.trajectory_points)
+        else:
+            self._sampler = EvenSampler(scenario.epoch_d, scenario.end_d, scenario.trajectory_points)
 
     def follow(self) -> BranchOutcome:
         """Go all the way.
@@ -77,7 +92,7 @@ class Follower:
         state, time_d = start, scenario.epoch_d
         changed_d, after_changes = time_d, state
         hit = False
-        self._emit_first_point()
+        self._emit_points(self._sampler.start(start, time_d))
         for stop_d in dict.fromkeys((*self._push_times(), scenario.end_d)):
             state, time_d, hit = self._leg(state, time_d, stop_d)
             if hit:
@@ -87,8 +102,10 @@ class Follower:
                     if push.time_d == stop_d:
                         state = self._apply(push, state, time_d)
                         changed_d, after_changes = time_d, state
+        self._emit_points(self._sampler.finish())
         return BranchOutcome(
             approaches=tuple(self._approaches),
+            entries=tuple(self._entries),
             approaches_left_out=self._left_out,
             final_d=time_d,
             final_state=None if hit else heliocentric(state, time_d),
@@ -112,10 +129,11 @@ class Follower:
         integrator = Integrator(state, time_d, self.scenario.forces)
         while steps := integrator.advance(stop_d, max_steps=_STEPS_AT_ONCE, cancelled=self.cancelled):
             found, steps = self._search(integrator, steps)
-            self._note(found.approaches)
+            self._note(found.approaches, steps)
             impact = found.approaches[-1].impact if found.approaches else None
             end_d = impact.time_d if impact else float(steps.time_d[-1])
-            self._emit_points(steps, end_d)
+            self._emit_points(self._sampler.add(steps, end_d))
+            self._before = steps
             self.moved(abs(end_d - float(steps.time_d[0])), end_d)
             if impact:
                 return steps.at(np.array([end_d]))[0], end_d, True
@@ -132,30 +150,22 @@ class Follower:
             found = search(steps, limits_au)
         return found, steps
 
-    def _note(self, approaches: list[Approach]) -> None:
+    def _note(self, approaches: list[Approach], steps: Steps) -> None:
         for approach in approaches:
             if len(self._approaches) < MAX_APPROACHES or approach.impact:
+                entry = find_entry(steps, approach, self._before)
                 self._approaches.append(approach)
-                self.emit(Sighting(self.branch, approach))
+                self._entries.append(entry)
+                self.emit(Sighting(self.branch, approach, entry))
             else:
                 self._left_out += 1
 
-    def _points(self) -> Floats:
-        scenario = self.scenario
-        return np.linspace(scenario.epoch_d, scenario.end_d, scenario.trajectory_points)
-
-    def _emit_first_point(self) -> None:
-        if self.scenario.trajectory_points:
-            at = np.array([self.scenario.epoch_d])
-            self.emit(TrajectoryPiece(self.branch, at, heliocentric(self._start()[None], at)[:, :3]))
-
-    def _emit_points(self, steps: Steps, end_d: float) -> None:
-        """The evenly spaced points after the first knot, up to where the branch is."""
-        points = self._points()
-        ahead = (points - steps.time_d[0]) * steps.direction > _SAME_INSTANT_D
-        behind = (points - end_d) * steps.direction <= _SAME_INSTANT_D
-        if len(times := points[ahead & behind]):
-            self.emit(TrajectoryPiece(self.branch, times, heliocentric(steps.at(times), times)[:, :3]))
+    def _emit_points(self, points: Points) -> None:
+        times, states = points
+        for first in range(0, len(times), _POINTS_AT_ONCE):
+            part = slice(first, first + _POINTS_AT_ONCE)
+            positions = heliocentric(states[part], times[part])[:, :3]
+            self.emit(TrajectoryPiece(self.branch, times[part], positions))
 
     def _apply(self, push: Push, state: Floats, time_d: float) -> Floats:
         delta_v = np.array(push.delta_v_km_s) * _AU_D_PER_KM_S

@@ -9,19 +9,20 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from gateway.neo.elements import Orbits, to_states
+from gateway.neo.errors import InvalidOrbitError
 from gateway.neo.frames import icrf_to_ecliptic
-from gateway.neo.units import J2000_TDB_JD
+from gateway.neo.units import AU_KM, GM_SUN_AU3_D2, J2000_TDB_JD
 from gateway.serving.errors import InvalidRequest, OutsideEphemeris
 from gateway.serving.orbits import read_orbit
 from gateway.serving.validation import Violations, check
 from gateway.simulation import ephemeris
-from gateway.simulation.bodies import DEFAULT_REPORTED, Body, Planet
+from gateway.simulation.bodies import DEFAULT_REPORTED, PROPERTIES, Body, Planet
 from gateway.simulation.branch import barycentric
 from gateway.simulation.deflection import Mass, delta_v_km_s, mass_of
 from gateway.simulation.encode import elements_message
 from gateway.simulation.encounters import body_around
 from gateway.simulation.nbody import Fidelity, Forces
-from gateway.simulation.scenario import Push, PushAxes, Scenario
+from gateway.simulation.scenario import Push, PushAxes, Sampling, Scenario
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -31,6 +32,10 @@ _PLANETS: Final = {int(planet) for planet in Planet}
 _DEFAULT_MAX_DISTANCE_AU: Final = 0.2
 _WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
 _MAX_DELTA_V_KM_S: Final = 100.0
+# ASSIST 1.2.3 crashes where an integration, there or back, begins at the kernel's very last instant.
+_LAST_D: Final = 1e-3
+_LEAST_SEMI_LATUS_RECTUM_AU: Final = 1e-12
+_SUNGRAZER_NOTE: Final = "the perihelion lies inside the Sun: the object is followed until it hits it"
 _MASS_NOTE: Final = "a mass does not change the orbit measurably; it scales what impactors do"
 
 
@@ -62,7 +67,7 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     _check_times(asked, epoch_tdb_jd, violations)
     violations.raise_if_any()
     orbit = read_orbit(asked.object, violations, "scenario.object")
-    _check_span(epoch_tdb_jd, asked.duration_days, asteroid_kernel)
+    _check_span(asked, epoch_tdb_jd, asteroid_kernel)
 
     baseline = _state(asked.object, orbit)
     start_d = epoch_tdb_jd - J2000_TDB_JD
@@ -89,8 +94,9 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
         ),
         limits_au=_limits_au(asked.output, bodies),
         trajectory_points=asked.output.trajectory_points,
+        sampling=Sampling(asked.output.sampling or v1.SAMPLING_EVEN),
         check_round_trip=asked.output.check_round_trip,
-        notes=_notes(asked, mass),
+        notes=_notes(asked, mass, orbit, None if changed is None else changed[1]),
     )
 
 
@@ -114,22 +120,39 @@ def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbit
     """
     broken = Violations()
     check(item, broken)
-    if len(broken):
+    if len(broken) or _falls_straight(item, path, violations):
         return None
     try:
         return read_orbit(item, violations, path)
     except InvalidRequest:
         # Everything it names is in the violations, which are raised together at the end.
         return None
+    except InvalidOrbitError as error:
+        # Each number is within its bounds, and together they are an orbit that reaches out of this world.
+        named = "state" if item.WhichOneof("orbit") == "state" else f"elements.{item.elements.WhichOneof('phase')}"
+        violations.add(f"{path}.{named}", f"with the other numbers makes no orbit to compute with: {error}")
+        return None
+
+
+def _falls_straight(item: v1.NearEarthObject, path: str, violations: Violations) -> bool:
+    """Note a state whose angular momentum is too small for an orbit: from 1e-12 au elements keep their digits."""
+    if item.WhichOneof("orbit") != "state":
+        return False
+    state = _state(item, None)
+    momentum = np.cross(state[:3], state[3:])
+    straight = float(momentum @ momentum) / GM_SUN_AU3_D2 < _LEAST_SEMI_LATUS_RECTUM_AU
+    if straight:
+        violations.add(f"{path}.state", "is no orbit: it stands still, or moves straight towards or away from the Sun")
+    return straight
 
 
 def _epoch_tdb_jd(item: v1.NearEarthObject) -> float:
     return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
 
 
-def _state(item: v1.NearEarthObject, orbit: Orbits) -> Floats:
+def _state(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
     """(6,) heliocentric ecliptic: a state as it was given, to the last bit, rather than through elements."""
-    if item.WhichOneof("orbit") != "state":
+    if orbit is not None and item.WhichOneof("orbit") != "state":
         return _two_body_state(orbit)
     given = item.state
     state: Floats = np.array([given.x_au, given.y_au, given.z_au, given.vx_au_d, given.vy_au_d, given.vz_au_d])
@@ -158,8 +181,23 @@ def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orb
     merged.CopyFrom(asked.object.elements if orbit is None or kind == "elements" else elements_message(orbit))
     for field, value in asked.changes[rows[0]].elements.ListFields():
         setattr(merged, field.name, value)
-    changed = _orbit(v1.NearEarthObject(elements=merged), path, violations)
+    noted = Violations()
+    changed = _orbit(v1.NearEarthObject(elements=merged), path, noted)
+    _blame_the_given(asked.changes[rows[0]].elements, f"{path}.elements", noted, violations)
     return None if changed is None else (f"{path}.elements", changed)
+
+
+def _blame_the_given(given: v1.ElementOverride, path: str, noted: Violations, violations: Violations) -> None:
+    """Add what was noted of an overridden orbit; a perihelion moved by a new size is that size's fault.
+
+    Elements that are missing keep their own paths: they are to be given.
+    """
+    try:
+        noted.raise_if_any()
+    except InvalidRequest as refusal:
+        for violation in refusal.violations:
+            by_size = violation.path.endswith(".eccentricity") and not given.HasField("eccentricity")
+            violations.add(f"{path}.semi_major_axis_au" if by_size else violation.path, violation.description)
 
 
 def _bodies(output: v1.OutputOptions, violations: Violations) -> list[Body]:
@@ -194,6 +232,9 @@ def _push(change: v1.Change, mass: Mass | None, path: str, violations: Violation
         given = change.impulse
         delta_v = (given.radial_km_s, given.transverse_km_s, given.normal_km_s)
         return Push(given.time_tdb_jd - J2000_TDB_JD, delta_v, PushAxes.RADIAL_TRANSVERSE_NORMAL)
+    if kind == "ecliptic_impulse":
+        fixed = change.ecliptic_impulse
+        return Push(fixed.time_tdb_jd - J2000_TDB_JD, (fixed.x_km_s, fixed.y_km_s, fixed.z_km_s), PushAxes.ECLIPTIC)
     if kind != "impactor":
         return None
     impactor = change.impactor
@@ -223,7 +264,7 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
     ends = sorted((epoch_tdb_jd, epoch_tdb_jd + asked.duration_days))
     for row, change in enumerate(asked.changes):
         kind = change.WhichOneof("change")
-        if kind in {"impulse", "impactor"}:
+        if kind in {"impulse", "ecliptic_impulse", "impactor"}:
             time_tdb_jd = getattr(change, kind).time_tdb_jd
             if np.isfinite(ends).all() and not ends[0] <= time_tdb_jd <= ends[1]:
                 violations.add(
@@ -232,12 +273,13 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
                 )
 
 
-def _check_span(epoch_tdb_jd: float, duration_days: float, asteroid_kernel: Path | None) -> None:
+def _check_span(asked: v1.Scenario, epoch_tdb_jd: float, asteroid_kernel: Path | None) -> None:
     span = ephemeris.span_tdb_jd(asteroid_kernel)
-    if not span[0] <= epoch_tdb_jd <= span[1]:
-        raise OutsideEphemeris("scenario.object", span)
-    if not span[0] <= epoch_tdb_jd + duration_days <= span[1]:
+    last_tdb_jd = span[1] - _LAST_D
+    if not span[0] <= epoch_tdb_jd + asked.duration_days <= last_tdb_jd:
         raise OutsideEphemeris("scenario.duration_days", span)
+    if not span[0] <= epoch_tdb_jd <= last_tdb_jd:
+        raise OutsideEphemeris(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", span)
 
 
 def _check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
@@ -245,11 +287,14 @@ def _check_start(state: Floats, time_d: float, path: str, violations: Violations
         violations.add(path, f"starts within the mean radius of {body.name}")
 
 
-def _notes(asked: v1.Scenario, mass: Mass | None) -> tuple[str, ...]:
+def _notes(asked: v1.Scenario, mass: Mass | None, *orbits: Orbits | None) -> tuple[str, ...]:
     kinds = {change.WhichOneof("change") for change in asked.changes}
     notes = []
     if "mass" in kinds:
         notes.append(_MASS_NOTE)
     if "impactor" in kinds and mass is not None:
         notes.append(f"impactors push a mass of {mass.kg:.4g} kg: {mass.source}")
+    sun_au = PROPERTIES[Body.SUN].mean_radius_km / AU_KM
+    if any(orbit is not None and orbit.perihelion_distance_au[0] < sun_au for orbit in orbits):
+        notes.append(_SUNGRAZER_NOTE)
     return tuple(notes)

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from gateway.neo.elements import Orbits, from_states
 from gateway.neo.errors import InvalidOrbitError
 from gateway.neo.units import J2000_TDB_JD
+from gateway.simulation.differences import encounter_differences
 from gateway.simulation.encounters import Approach
+from gateway.simulation.entry import ALTITUDE_KM, Entry
 from gateway.simulation.scenario import (
     Branch,
     BranchOutcome,
@@ -56,8 +58,8 @@ def state_message(state: Floats, time_d: float) -> v1.StateVector:
     )
 
 
-def approach_message(approach: Approach, branch: Branch) -> v1.CloseApproach:
-    """One encounter."""
+def approach_message(approach: Approach, branch: Branch, entry: Entry | None) -> v1.CloseApproach:
+    """One encounter, with the entry into Earth's atmosphere that it brings."""
     message = v1.CloseApproach(
         body=v1.Body.ValueType(approach.body),
         time_tdb_jd=approach.time_d + J2000_TDB_JD,
@@ -76,7 +78,22 @@ def approach_message(approach: Approach, branch: Branch) -> v1.CloseApproach:
     if approach.impact is not None:
         message.impact.time_tdb_jd = approach.impact.time_d + J2000_TDB_JD
         message.impact.relative_velocity_km_s = approach.impact.relative_velocity_km_s
+    if entry is not None:
+        message.entry.CopyFrom(_entry_message(entry))
     return message
+
+
+def _entry_message(entry: Entry) -> v1.AtmosphericEntry:
+    return v1.AtmosphericEntry(
+        time_tdb_jd=entry.time_d + J2000_TDB_JD,
+        latitude_deg=entry.latitude_deg,
+        longitude_deg=entry.longitude_deg,
+        altitude_km=ALTITUDE_KM,
+        speed_km_s=entry.speed_km_s,
+        speed_in_atmosphere_km_s=entry.speed_in_atmosphere_km_s,
+        flight_path_angle_deg=entry.flight_path_angle_deg,
+        azimuth_deg=entry.azimuth_deg,
+    )
 
 
 def trajectory_message(pieces: Sequence[TrajectoryPiece]) -> v1.TrajectoryChunk:
@@ -102,8 +119,8 @@ def update_message(update: Update) -> v1.SimulateUpdate | None:
             return v1.SimulateUpdate(progress=progress)
         case TrajectoryPiece():
             return v1.SimulateUpdate(trajectory=trajectory_message([update]))
-        case Sighting(branch, approach):
-            message = approach_message(approach, branch)
+        case Sighting(branch, approach, entry):
+            message = approach_message(approach, branch, entry)
             return v1.SimulateUpdate(close_approach=message) if is_finite(message) else None
 
 
@@ -129,6 +146,9 @@ def result_message(scenario: Scenario, outcome: Outcome, pieces: Sequence[Trajec
         dropped += _add_branch(result, branch, went)
         if own := [piece for piece in pieces if piece.branch is branch]:
             result.trajectories.append(trajectory_message(own))
+    if Branch.CHANGED in outcome.branches:
+        backwards = scenario.duration_d < 0
+        result.differences.extend(encounter_differences(result.baseline, result.changed, backwards=backwards))
     for branch, moid_au in outcome.earth_moid_au.items():
         setattr(result.moid, _FIELDS[branch] + "_au", moid_au)
     misses = [went.round_trip_error_km for went in outcome.branches.values() if went.round_trip_error_km is not None]
@@ -160,7 +180,8 @@ def _finite_value(value: object) -> bool:
 def _add_branch(result: v1.SimulationResult, branch: Branch, went: BranchOutcome) -> int:
     """Write one branch into a result: how many parts of it were not finite."""
     name = _FIELDS[branch]
-    approaches = [approach_message(approach, branch) for approach in went.approaches]
+    noted = zip(went.approaches, went.entries, strict=True)
+    approaches = [approach_message(approach, branch, entry) for approach, entry in noted]
     finite = [message for message in approaches if is_finite(message)]
     getattr(result, name).extend(finite)
     dropped = len(approaches) - len(finite)

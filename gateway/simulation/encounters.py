@@ -3,7 +3,8 @@
 
 Every step is cut into parts; where the radial velocity relative to a body turns from approaching to receding lies a
 local minimum of the distance, found to 0.1 ms on the steps' dense output. The ends of the parts that are knots are the
-integrator's own states, so a minimum is neither lost nor found twice at a joint.
+integrator's own states, so a minimum is neither lost nor found twice at a joint. Bodies are looked up exactly only
+where their rough positions let the object come near them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,15 +17,18 @@ from numpy.typing import NDArray
 from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
-from gateway.simulation.steps import Steps
+from gateway.simulation.steps import Steps, between, spread
 from gateway.simulation.target_plane import Hyperbola, hyperbola
+from gateway.simulation.whereabouts import ERROR_AU, rough_positions
 
 Floats = NDArray[np.float64]
 
 # IAS15 takes steps of up to 20 days; two extrema of the distance, even to the Moon, lie farther apart than an eighth.
 _PARTS_PER_STEP: Final = 8
-# The object's distance between two samples, a few days apart, differs from theirs by less than this.
-_REACH_MARGIN_AU: Final = 0.1
+# Between two samples no speed is greater than this many times the greater of theirs, gravity's pull included.
+_SPEED_UP: Final = 2.0
+# No body is faster than Mercury at perihelion: 59 km/s.
+_GREATEST_BODY_SPEED_AU_D: Final = 0.0345
 _TIME_TOLERANCE_D: Final = 1e-9
 _MAX_ITERATIONS: Final = 100
 _KM_S_PER_AU_D: Final = AU_KM / DAY_S
@@ -71,9 +75,10 @@ class Approach:
 
 @dataclass(frozen=True, slots=True)
 class _Track:
-    """Samples of the object relative to one body."""
+    """Samples of the object relative to one body; `sample` numbers them, for there are gaps."""
 
     body: Body
+    sample: NDArray[np.intp]
     time_d: Floats
     relative: Floats
     direction: float
@@ -118,14 +123,17 @@ def search(steps: Steps, limits_au: Mapping[Body, float]) -> Found:
         limits_au: bodies of which approaches are reported, and up to which distance. Impacts always are, on any body.
     """
     times, states = steps.sampled(_PARTS_PER_STEP)
+    near = _near(times, states, limits_au)
+    sample = np.flatnonzero(near.any(axis=1))
     approaches: list[Approach] = []
     falling = False
-    bodies = _within_reach(states, limits_au)
-    for body, body_states in ephemeris.states_of_many(bodies, times).items():
-        track = _Track(body, times, states - body_states, steps.direction)
+    bodies = [body for index, body in enumerate(Body) if near[:, index].any()]
+    for body, body_states in ephemeris.states_of_many(bodies, times[sample]).items():
+        track = _Track(body, sample, times[sample], states[sample] - body_states, steps.direction)
         approaches += _approaches(steps, track, limits_au.get(body, 0.0))
         radius_au = PROPERTIES[body].mean_radius_km / AU_KM
-        falling |= bool(track.distance_au[-1] < radius_au and track.receding[-1] < 0.0)
+        inside = track.distance_au[-1] < radius_au and track.receding[-1] < 0.0
+        falling |= bool(inside and sample[-1] == len(times) - 1)
     approaches.sort(key=lambda approach: approach.time_d * steps.direction)
     hit = next((index for index, approach in enumerate(approaches) if approach.impact), None)
     if hit is None:
@@ -147,64 +155,56 @@ def body_around(state: Floats, time_d: float) -> Body | None:
     return None
 
 
-def _within_reach(states: Floats, limits_au: Mapping[Body, float]) -> list[Body]:
-    """The bodies whose distance from the barycentre lets them come near any of the object's positions at all."""
-    distance_au = np.linalg.norm(states[:, :3], axis=1)
-    nearest, farthest = distance_au.min(), distance_au.max()
-    margins = {body: limits_au.get(body, 0.0) + _REACH_MARGIN_AU for body in Body}
-    reaches = {body: PROPERTIES[body].reach_au for body in Body}
-    return [
-        body
-        for body, (low, high) in reaches.items()
-        if low - margins[body] <= farthest and nearest <= high + margins[body]
-    ]
+def _near(times: Floats, states: Floats, limits_au: Mapping[Body, float]) -> NDArray[np.bool_]:
+    """(N, 10) the samples at either end of a part in which the object can be within a body's limit, or its radius."""
+    limits = [max(limits_au.get(body, 0.0), PROPERTIES[body].mean_radius_km / AU_KM) for body in Body]
+    away_au = np.linalg.norm(states[:, None, :3] - rough_positions(times), axis=2)
+    speed_au_d = np.linalg.norm(states[:, 3:], axis=1) + _GREATEST_BODY_SPEED_AU_D
+    way_au = _SPEED_UP * np.maximum(speed_au_d[:-1], speed_au_d[1:]) * np.abs(np.diff(times))
+    least_au = 0.5 * (away_au[:-1] + away_au[1:] - way_au[:, None])
+    within = least_au <= np.array(limits) + ERROR_AU
+    near = np.zeros((len(times), len(limits)), np.bool_)
+    near[:-1] |= within
+    near[1:] |= within
+    return near
 
 
 def _approaches(steps: Steps, track: _Track, reported_au: float) -> Iterator[Approach]:
-    radius_au = PROPERTIES[track.body].mean_radius_km / AU_KM
-    limit_au = max(reported_au, radius_au)
+    limit_au = max(reported_au, PROPERTIES[track.body].mean_radius_km / AU_KM)
     receding, distance_au, speed_au_d = track.receding, track.distance_au, track.speed_au_d
-    for after in np.flatnonzero((receding[:-1] < 0.0) & (receding[1:] >= 0.0)) + 1:
-        before = after - 1
-        # Within the part the distance falls by less than its length at the greater speed, gravity's pull included.
-        reach_au = 2.0 * speed_au_d[before : after + 1].max() * abs(track.time_d[after] - track.time_d[before])
-        if distance_au[before : after + 1].min() - reach_au > limit_au:
+    turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0) & (np.diff(track.sample) == 1)
+    for before in np.flatnonzero(turns):
+        after = before + 1
+        way_au = _SPEED_UP * speed_au_d[before : after + 1].max() * abs(track.time_d[after] - track.time_d[before])
+        if 0.5 * (distance_au[before] + distance_au[after] - way_au) > limit_au:
             continue
-        relative = _relative_to(steps, track.body)
-        time_d = find_root(_RadialRate(relative), float(track.time_d[before]), float(track.time_d[after]))
-        if np.linalg.norm(relative(time_d)[:3]) <= limit_au:
-            yield _describe(track, relative, time_d, int(before))
+        low, high = float(track.time_d[before]), float(track.time_d[after])
+        time_d = find_root(_radial_rate(steps, track.body, low, high), low, high)
+        if np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3]) <= limit_au:
+            yield _describe(steps, track, time_d, int(before))
 
 
-def _relative_to(steps: Steps, body: Body) -> Callable[[float], Floats]:
-    """The state (6,) of the object relative to a body as a function of time."""
-
-    def relative(time_d: float) -> Floats:
-        at = np.array([time_d])
-        state: Floats = (steps.at(at) - ephemeris.states(body, at))[0]
-        return state
-
+def _relative(steps: Steps, body: Body, time_d: Floats) -> Floats:
+    """(N, 6) the object relative to a body."""
+    relative: Floats = steps.at(time_d) - ephemeris.states(body, time_d)
     return relative
 
 
-@dataclass(frozen=True, slots=True)
-class _RadialRate:
-    relative: Callable[[float], Floats]
+def _radial_rate(steps: Steps, body: Body, low: float, high: float) -> Callable[[float], float]:
+    """Half the rate of the squared distance between two instants within one part, by interpolation."""
+    times = spread(low, high)
+    relative = _relative(steps, body, times)
+    rates = np.einsum("ij,ij->i", relative[:, :3], relative[:, 3:])[:, None]
+    return lambda time_d: float(between(times, rates, np.array([time_d]))[0])
 
-    def __call__(self, time_d: float) -> float:
-        state = self.relative(time_d)
-        return float(state[:3] @ state[3:])
 
-
-def _describe(track: _Track, relative: Callable[[float], Floats], time_d: float, before: int) -> Approach:
+def _describe(steps: Steps, track: _Track, time_d: float, before: int) -> Approach:
     properties = PROPERTIES[track.body]
-    state = relative(time_d)
+    state, motion = _met(steps, track.body, time_d)
     distance_km = float(np.linalg.norm(state[:3])) * AU_KM
-    impact = _crossing(track, relative, time_d, before) if distance_km < properties.mean_radius_km else None
+    impact = _crossing(steps, track, time_d, before) if distance_km < properties.mean_radius_km else None
     # Within a body the way is fiction: there the hyperbola is that of the way in.
-    known_d = impact.time_d if impact else time_d
-    known = relative(known_d)
-    motion = ephemeris.heliocentric_velocity(track.body, known_d)
+    known, known_motion = _met(steps, track.body, impact.time_d) if impact else (state, motion)
     return Approach(
         body=track.body,
         time_d=time_d,
@@ -213,7 +213,7 @@ def _describe(track: _Track, relative: Callable[[float], Floats], time_d: float,
         hyperbola=hyperbola(
             known[:3] * AU_KM,
             known[3:] * _KM_S_PER_AU_D,
-            motion * _KM_S_PER_AU_D,
+            known_motion * _KM_S_PER_AU_D,
             properties.gm_km3_s2,
             properties.mean_radius_km,
         ),
@@ -221,7 +221,14 @@ def _describe(track: _Track, relative: Callable[[float], Floats], time_d: float,
     )
 
 
-def _crossing(track: _Track, relative: Callable[[float], Floats], closest_d: float, before: int) -> Impact | None:
+def _met(steps: Steps, body: Body, time_d: float) -> tuple[Floats, Floats]:
+    """(6,) the object relative to a body, and (3,) the body's velocity relative to the Sun."""
+    at = np.array([time_d])
+    found = ephemeris.states_of_many((body, Body.SUN), at)
+    return (steps.at(at) - found[body])[0], (found[body] - found[Body.SUN])[0, 3:]
+
+
+def _crossing(steps: Steps, track: _Track, closest_d: float, before: int) -> Impact | None:
     """Where the surface is crossed on the way to the minimum, which lies after the sample `before`."""
     radius_au = PROPERTIES[track.body].mean_radius_km / AU_KM
     outside = np.flatnonzero(track.distance_au[: before + 1] > radius_au)
@@ -229,10 +236,11 @@ def _crossing(track: _Track, relative: Callable[[float], Floats], closest_d: flo
         return None
 
     def height_au(time_d: float) -> float:
-        return float(np.linalg.norm(relative(time_d)[:3])) - radius_au
+        return float(np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3])) - radius_au
 
     time_d = find_root(height_au, float(track.time_d[outside[-1]]), closest_d)
-    return Impact(time_d, float(np.linalg.norm(relative(time_d)[3:])) * _KM_S_PER_AU_D)
+    at_surface = _relative(steps, track.body, np.array([time_d]))[0]
+    return Impact(time_d, float(np.linalg.norm(at_surface[3:])) * _KM_S_PER_AU_D)
 
 
 def find_root(function: Callable[[float], float], low: float, high: float) -> float:

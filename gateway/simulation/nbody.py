@@ -9,6 +9,7 @@ would install a signal handler of its own.
 import contextlib
 import ctypes
 import enum
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -39,6 +40,9 @@ _FIRST_STEP_D: Final = 1e-3
 _NEW_CLOCK_D: Final = 256.0
 # Shorter steps than this cost time and win nothing: 86 s, in which an object at Earth's surface moves 1,000 km.
 _MIN_STEP_D: Final = 1e-3
+# No clock gets there: marks a state that ASSIST is to forget.
+_NEVER_D: Final = 1e306
+_SUN_MOON_AND_PLANETS: Final = 11
 _GRAVITY: Final = ("SUN", "PLANETS", "ASTEROIDS")
 _POST_NEWTONIAN_SOURCES: Final = 11
 
@@ -113,7 +117,94 @@ class Cancelled(Exception):
     """The integration was told to stop: nobody waits for the answer any more."""
 
 
-class Integrator:
+class _Flight:
+    """Massless objects on their way together: one simulation, one step for all."""
+
+    def __init__(self, states: Floats, time_d: float, forces: Forces) -> None:
+        recipe = _RECIPES[forces.fidelity]
+        simulation = rebound.Simulation()
+        clock = _OwnClock.from_buffer_copy(_ephemeris(forces.asteroid_kernel))
+        extras = assist.Extras(simulation, clock)
+        extras.forces = forces._names  # noqa: SLF001  # both classes are this module's
+        extras.gr_eih_sources = _POST_NEWTONIAN_SOURCES
+        extras.particle_params = np.tile([forces.a1_au_d2, forces.a2_au_d2, forces.a3_au_d2], len(states))
+        simulation.ri_ias15.adaptive_mode = recipe.adaptive_mode
+        simulation.ri_ias15.epsilon = recipe.epsilon
+        simulation.ri_ias15.min_dt = _MIN_STEP_D
+        simulation.t = time_d
+        for _ in states:
+            simulation.add(rebound.Particle())
+        self._simulation = simulation
+        self._clock = clock
+        self._cached_times = _cached_times(extras, clock)
+        # A particle of REBOUND begins with its position and velocity; particles stay where they are if none is added.
+        doubles = ctypes.sizeof(rebound.Particle) // ctypes.sizeof(ctypes.c_double)
+        particles = (ctypes.c_double * (doubles * len(states))).from_address(ctypes.addressof(simulation.particles[0]))
+        self._places: Floats = np.ctypeslib.as_array(particles).reshape(len(states), doubles)[:, :6]
+        self._places[:] = states
+        self._well = simulation._status  # noqa: SLF001  # REBOUND has no public one
+        self._direction = 1.0
+        self._step_d = _FIRST_STEP_D
+        self._coefficients: list[Floats] = []
+        self._set_clock()
+
+    @property
+    def time_d(self) -> float:
+        """Days of TDB since J2000.0."""
+        return float(self._origin_d + self._simulation.t)
+
+    def _head_for(self, until_d: float) -> None:
+        """Say where the next steps go."""
+        direction = math.copysign(1.0, until_d - self.time_d)
+        if direction != self._direction:
+            self._direction = direction
+            self._forget_cached_states()
+
+    def _step(self, until_d: float) -> None:
+        """One step, shortened where it would go too far."""
+        remaining_d = (until_d - self._origin_d) - self._simulation.t
+        self._simulation.dt = math.copysign(min(self._step_d, abs(remaining_d)), remaining_d)
+        rebound.clibrebound.reb_simulation_step(ctypes.byref(self._simulation))
+        self._step_d = abs(self._simulation.dt)
+        if abs(self._simulation.t) > _NEW_CLOCK_D:
+            self._set_clock()
+
+    @property
+    def _failed(self) -> bool:
+        return bool(self._simulation._status != self._well)  # noqa: SLF001  # REBOUND has no public one
+
+    def _heed_messages(self) -> None:
+        """Raise what REBOUND or ASSIST call an error, warn of what they call a warning."""
+        self._simulation.process_messages()
+
+    def _set_clock(self) -> None:
+        """Count from the nearest whole day: exact, since it only takes leading digits away."""
+        whole_d = float(np.round(self._simulation.t))
+        self._clock.jd_ref += whole_d
+        self._simulation.t -= whole_d
+        self._origin_d = float(self._clock.jd_ref - J2000_TDB_JD)
+        self._forget_cached_states()
+
+    def _forget_cached_states(self) -> None:
+        """Empty ASSIST's cache: each body's states at seven times, of which it gives up the earliest.
+
+        (Backwards: the latest.) After a change of clock or direction it would hold on to times that never come again,
+        recompute every state in every iteration of every step, and could take a state of the old clock for one of now.
+        """
+        self._cached_times[:] = -self._direction * _NEVER_D
+
+    def _acceleration_coefficients(self) -> Floats:
+        """(8, 3 N): a_0, b_0 ... b_6 of the step just taken, which REBOUND keeps in private arrays."""
+        if not self._coefficients:
+            # They come into being with the first step and stay where they are as long as no particle is added.
+            ias15: Any = self._simulation.ri_ias15
+            pointers = [ias15._a0, *(getattr(ias15._br, f"p{k}") for k in range(7))]  # noqa: SLF001  # no public way
+            size = 3 * len(self._places)
+            self._coefficients = [np.ctypeslib.as_array(pointer, (size,)) for pointer in pointers]
+        return np.array(self._coefficients)
+
+
+class Integrator(_Flight):
     """One object on its way.
 
     Attributes:
@@ -129,36 +220,14 @@ class Integrator:
             time_d: days of TDB since J2000.0.
             forces: what acts on it.
         """
-        recipe = _RECIPES[forces.fidelity]
-        simulation = rebound.Simulation()
-        clock = _OwnClock.from_buffer_copy(_ephemeris(forces.asteroid_kernel))
-        extras = assist.Extras(simulation, clock)
-        extras.forces = forces._names  # noqa: SLF001  # both classes are this module's
-        extras.gr_eih_sources = _POST_NEWTONIAN_SOURCES
-        extras.particle_params = np.array([forces.a1_au_d2, forces.a2_au_d2, forces.a3_au_d2])
-        simulation.ri_ias15.adaptive_mode = recipe.adaptive_mode
-        simulation.ri_ias15.epsilon = recipe.epsilon
-        simulation.ri_ias15.min_dt = _MIN_STEP_D
-        simulation.t = time_d
-        x, y, z, vx, vy, vz = (float(value) for value in state)
-        simulation.add(x=x, y=y, z=z, vx=vx, vy=vy, vz=vz)
-        self._simulation = simulation
-        self._clock = clock
-        self._step_d = _FIRST_STEP_D
-        self._coefficients: list[Floats] = []
+        super().__init__(np.asarray(state)[None], time_d, forces)
         self.warnings: list[str] = []
-        self._set_clock()
-
-    @property
-    def time_d(self) -> float:
-        """Days of TDB since J2000.0."""
-        return float(self._clock.jd_ref - J2000_TDB_JD + self._simulation.t)
 
     @property
     def state(self) -> Floats:
         """(6,) barycentric ICRF, au and au/d."""
-        particle = self._simulation.particles[0]
-        return np.array([*particle.xyz, *particle.vxyz])
+        place: Floats = self._places[0].copy()
+        return place
 
     def advance(self, until_d: float, *, max_steps: int, cancelled: Callable[[], bool] = lambda: False) -> Steps | None:
         """Go on towards a time, at most so many steps.
@@ -177,15 +246,18 @@ class Integrator:
         """
         times, states = [self.time_d], [self.state]
         accelerations: list[Floats] = []
+        self._head_for(until_d)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            while len(accelerations) < max_steps and abs(until_d - self.time_d) > _ARRIVED_D:
+            while len(accelerations) < max_steps and abs(until_d - self.time_d) > _ARRIVED_D and not self._failed:
                 if cancelled():
                     raise Cancelled
                 self._step(until_d)
                 times.append(self.time_d)
                 states.append(self.state)
                 accelerations.append(self._acceleration_coefficients())
+            # Once, not after each step: it costs as much as half a step.
+            self._heed_messages()
         for text in dict.fromkeys(str(warning.message) for warning in caught):
             if text not in self.warnings:
                 self.warnings.append(text)
@@ -193,30 +265,52 @@ class Integrator:
             return None
         return Steps(np.array(times), np.array(states), np.array(accelerations))
 
-    def _step(self, until_d: float) -> None:
-        """One step, shortened where it would go too far."""
-        remaining_d = (until_d - (self._clock.jd_ref - J2000_TDB_JD)) - self._simulation.t
-        wanted_d = min(self._step_d, abs(remaining_d))
-        self._simulation.dt = np.copysign(wanted_d, remaining_d)
-        self._simulation.step()
-        self._step_d = abs(self._simulation.dt)
-        if abs(self._simulation.t) > _NEW_CLOCK_D:
-            self._set_clock()
 
-    def _set_clock(self) -> None:
-        """Count from the nearest whole day: exact, since it only takes leading digits away."""
-        whole_d = float(np.round(self._simulation.t))
-        self._clock.jd_ref += whole_d
-        self._simulation.t -= whole_d
+@dataclass(frozen=True, slots=True, eq=False)
+class SwarmStep:
+    """A step of N objects: as `Steps`, with an axis for the objects.
 
-    def _acceleration_coefficients(self) -> Floats:
-        """(8, 3): a_0, b_0 ... b_6 of the step just taken, which REBOUND keeps in private arrays."""
-        if not self._coefficients:
-            # They come into being with the first step and stay where they are as long as no particle is added.
-            ias15: Any = self._simulation.ri_ias15
-            pointers = [ias15._a0, *(getattr(ias15._br, f"p{k}") for k in range(7))]  # noqa: SLF001  # no public way
-            self._coefficients = [np.ctypeslib.as_array(pointer, (3,)) for pointer in pointers]
-        return np.array(self._coefficients)
+    Attributes:
+        start_d: days of TDB since J2000.0.
+        end_d: the same.
+        states: (N, 6) at the start, barycentric ICRF, au and au/d.
+        accelerations: (8, N, 3) coefficients of the acceleration in h, lowest first, au/d^2.
+    """
+
+    start_d: float
+    end_d: float
+    states: Floats
+    accelerations: Floats
+
+
+class Swarm(_Flight):
+    """Many objects on their way in one simulation: the bodies' places are looked up once for all of them.
+
+    The object in the closest encounter sets the step of all. Objects do not feel each other.
+
+    Attributes:
+        time_d: where they are, days of TDB since J2000.0.
+    """
+
+    @property
+    def states(self) -> Floats:
+        """(N, 6) barycentric ICRF, au and au/d."""
+        return self._places.copy()
+
+    def step(self, until_d: float) -> SwarmStep | None:
+        """One step towards a time; None where the objects are there already.
+
+        Raises:
+            RuntimeError: the integrator failed.
+        """
+        start_d = self.time_d
+        if abs(until_d - start_d) <= _ARRIVED_D:
+            return None
+        self._head_for(until_d)
+        states = self.states
+        self._step(until_d)
+        self._heed_messages()
+        return SwarmStep(start_d, self.time_d, states, self._acceleration_coefficients().reshape(8, -1, 3))
 
 
 class _OwnClock(assist.Ephem):  # type: ignore[misc]  # the library has no types
@@ -224,6 +318,29 @@ class _OwnClock(assist.Ephem):  # type: ignore[misc]  # the library has no types
 
     def __del__(self) -> None:
         """Leave the kernels open: the original's would close them under every other copy."""
+
+
+class _Kernel(ctypes.Structure):
+    """How `struct spk_s` of ASSIST's spk.h begins."""
+
+    _fields_ = (("targets", ctypes.c_void_p), ("count", ctypes.c_int))
+
+
+def _cached_times(extras: assist.Extras, ephemeris: assist.Ephem) -> Floats:
+    """The times whose states ASSIST keeps, seven a body: `struct assist_ephem_cache` of assist.h begins with them.
+
+    Raises:
+        RuntimeError: they are not where this version of ASSIST has them.
+    """
+    # Not through `extras.ephem`: what that returns frees the kernels when it is dropped.
+    asteroids = ephemeris.spk_asteroids
+    count = _SUN_MOON_AND_PLANETS + (_Kernel.from_address(asteroids).count if asteroids else 0)
+    pointer_to_times = ctypes.POINTER(ctypes.POINTER(ctypes.c_double))
+    first_member = ctypes.cast(extras._ephem_cache, pointer_to_times).contents  # noqa: SLF001  # no public way
+    times: Floats = np.ctypeslib.as_array(first_member, (7 * count,))
+    if not (times == -_NEVER_D).all():
+        raise RuntimeError("ASSIST keeps its ephemeris cache elsewhere: this version is not known")
+    return times
 
 
 def has_asteroids(asteroid_kernel: Path | None) -> bool:

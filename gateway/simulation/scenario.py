@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gateway.simulation.bodies import Body
 from gateway.simulation.encounters import Approach
+from gateway.simulation.entry import Entry
 from gateway.simulation.nbody import Forces
 
 Floats = NDArray[np.float64]
@@ -24,6 +25,13 @@ class Branch(enum.IntEnum):
 
     BASELINE = 1
     CHANGED = 2
+
+
+class Sampling(enum.IntEnum):
+    """How the points of a trajectory are spread; the numbers are those of the public contract."""
+
+    EVEN = 1
+    ADAPTIVE = 2
 
 
 class PushAxes(enum.Enum):
@@ -59,7 +67,8 @@ class Scenario:
         duration_d: negative runs backwards.
         forces: what acts on the object.
         limits_au: bodies whose approaches are reported, and up to which distance.
-        trajectory_points: 0 or at least 2.
+        trajectory_points: of each branch, 0 or at least 2.
+        sampling: how they are spread.
         check_round_trip: integrate back and report the miss.
         notes: what the reader of the question already has to say.
     """
@@ -72,6 +81,7 @@ class Scenario:
     forces: Forces
     limits_au: Mapping[Body, float]
     trajectory_points: int = 0
+    sampling: Sampling = Sampling.EVEN
     check_round_trip: bool = False
     notes: tuple[str, ...] = ()
 
@@ -106,10 +116,11 @@ class TrajectoryPiece:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A close approach as soon as it is found."""
+    """A close approach as soon as it is found, with the entry into Earth's atmosphere that it brings."""
 
     branch: Branch
     approach: Approach
+    entry: Entry | None = None
 
 
 Update: TypeAlias = ProgressReport | TrajectoryPiece | Sighting
@@ -121,6 +132,7 @@ class BranchOutcome:
 
     Attributes:
         approaches: in the order of the integration.
+        entries: of each approach, into Earth's atmosphere; None where there is none.
         approaches_left_out: how many more there were than are kept.
         final_d: where it ended: the end, or the impact.
         final_state: (6,); None after an impact.
@@ -131,6 +143,7 @@ class BranchOutcome:
     """
 
     approaches: tuple[Approach, ...]
+    entries: tuple[Entry | None, ...]
     approaches_left_out: int
     final_d: float
     final_state: Floats | None

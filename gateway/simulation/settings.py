@@ -3,11 +3,23 @@
 
 import os
 from pathlib import Path
+from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from gateway.serving.settings import ServingSettings
+from gateway.serving.settings import PROJECT_ROOT, ServingSettings
+
+# What `make asteroid-kernel` writes.
+ASTEROID_KERNEL: Final = PROJECT_ROOT / "var" / "kernels" / "sb441-n16-1550-2650.bsp"
+
+
+def _default_kernel() -> Path | None:
+    return ASTEROID_KERNEL if ASTEROID_KERNEL.exists() else None
+
+
+def _none_if_empty(value: Any) -> Any:
+    return None if value == "" else value
 
 
 class KernelSettings(BaseSettings):
@@ -15,8 +27,9 @@ class KernelSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
 
-    # SPK file of the 16 most massive asteroids (sb441-n16.bsp or an excerpt by date); unset: they perturb nothing.
-    asteroid_kernel: Path | None = None
+    # SPK file of the 16 most massive asteroids (sb441-n16.bsp or an excerpt by date). Unset: the excerpt that
+    # `make asteroid-kernel` wrote, if it is there. Empty, or where there is none: asteroids perturb nothing.
+    asteroid_kernel: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(default_factory=_default_kernel)
 
 
 class SimulationSettings(ServingSettings):

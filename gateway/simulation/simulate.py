@@ -26,6 +26,9 @@ _REPORT_EVERY_S: Final = 0.1
 _VALIDATED_D: Final = 11 * JULIAN_YEAR_D
 # An encounter that turns the orbit by this much multiplies what is not known of it.
 _DEEP_TURN_DEG: Final = 1.0
+_LONGITUDE_NOTE: Final = (
+    "leap seconds are not known at the time of an atmospheric entry: its longitude is off by 0.004 deg a second"
+)
 
 
 def simulate(
@@ -115,6 +118,8 @@ def _notes(scenario: Scenario, outcomes: dict[Branch, BranchOutcome], *, asteroi
         notes.append("errors grow after an encounter that turns the orbit by more than 1 deg")
     if any(approach.impact and approach.body is Body.EARTH for approach in approaches):
         notes.append("the atmosphere is not modelled: the impact is where the solid mean radius is crossed")
+    if any(entry and not entry.utc_known for outcome in outcomes.values() for entry in outcome.entries):
+        notes.append(_LONGITUDE_NOTE)
     if any(PROPERTIES[approach.body].is_system_barycenter for approach in approaches):
         notes.append("planets from Mars outward are their systems' barycentres: Jupiter's is up to 220 km off")
     if left_out := sum(outcome.approaches_left_out for outcome in outcomes.values()):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All PHAs of October 2025, whose elements are published to four digits: as near to JPL's MOID as those digits allow."""
+"""All PHAs of October 2025, elements published to four digits: as near to JPL's MOID as those digits allow."""
 
 import numpy as np
 import pandas as pd

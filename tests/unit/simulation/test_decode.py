@@ -9,7 +9,8 @@ from gateway.simulation import ephemeris
 from gateway.simulation.bodies import DEFAULT_REPORTED, Body
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.nbody import Fidelity
-from gateway.simulation.scenario import PushAxes
+from gateway.simulation.scenario import Branch, PushAxes, Sampling
+from gateway.simulation.simulate import simulate
 from orrery.inference import v1
 
 EPOCH = 2_461_000.5
@@ -44,6 +45,10 @@ def request_of(*changes, **fields):
 
 def impulse(days=10.0, **parts):
     return v1.Change(impulse=v1.Impulse(time_tdb_jd=EPOCH + days, **parts))
+
+
+def ecliptic(days=10.0, **parts):
+    return v1.Change(ecliptic_impulse=v1.EclipticImpulse(time_tdb_jd=EPOCH + days, **parts))
 
 
 def impactor(**fields):
@@ -126,6 +131,16 @@ def test_everything_that_can_be_asked():
         ),
         ([override(inclination_deg=180.1)], {}, ["scenario.changes[0].elements.inclination_deg"]),
         ([override(mean_anomaly_deg=INF)], {}, ["scenario.changes[0].elements.mean_anomaly_deg"]),
+        ([override(eccentricity=0.99995)], {}, ["scenario.changes[0].elements.eccentricity"]),
+        ([override(perihelion_time_tdb_jd=1.1e8)], {}, ["scenario.changes[0].elements.perihelion_time_tdb_jd"]),
+        ([ecliptic(x_km_s=NAN)], {}, ["scenario.changes[0].ecliptic_impulse.x_km_s"]),
+        ([ecliptic(z_km_s=100.1)], {}, ["scenario.changes[0].ecliptic_impulse.z_km_s"]),
+        ([impulse(), ecliptic(101.0)], {}, ["scenario.changes[1].ecliptic_impulse.time_tdb_jd"]),
+        (
+            [v1.Change(ecliptic_impulse=v1.EclipticImpulse(x_km_s=1.0))],
+            {},
+            ["scenario.changes[0].ecliptic_impulse.time_tdb_jd"],
+        ),
     ],
 )
 def test_every_bound_is_kept_and_named(changes, fields, paths):
@@ -142,6 +157,7 @@ def test_every_bound_is_kept_and_named(changes, fields, paths):
         ({"max_distance_au": NAN}, "scenario.output.max_distance_au"),
         ({"bodies": [v1.BODY_EARTH, 0]}, "scenario.output.bodies[1]"),
         ({"bodies": [11]}, "scenario.output.bodies[0]"),
+        ({"sampling": 3}, "scenario.output.sampling"),
     ],
 )
 def test_output_options_are_bounded(fields, path):
@@ -185,6 +201,9 @@ def test_a_phase_is_needed():
     [
         (EPHEMERIS_SPAN_TDB_JD[1], 1.0, "scenario.duration_days"),
         (EPHEMERIS_SPAN_TDB_JD[0], -1.0, "scenario.duration_days"),
+        # Where ASSIST would read beyond its tables.
+        (EPHEMERIS_SPAN_TDB_JD[1], -1.0, "scenario.object.elements.epoch_tdb_jd"),
+        (EPHEMERIS_SPAN_TDB_JD[1] - 1.0, 1.0, "scenario.duration_days"),
     ],
 )
 def test_times_outside_the_ephemeris_are_out_of_range(epoch, days, path):
@@ -277,3 +296,67 @@ def test_hyperbolas_are_followed():
     asked = request_of()
     asked.scenario.object.elements.CopyFrom(hyperbolic())
     assert np.isfinite(read_scenario(asked, None).baseline_state).all()
+
+
+def test_an_impulse_along_the_ecliptic_axes_is_one():
+    (push,) = read_scenario(request_of(ecliptic(x_km_s=1.0, y_km_s=-2.0, z_km_s=100.0)), None).pushes
+    assert push.axes is PushAxes.ECLIPTIC
+    assert push.delta_v_km_s == (1.0, -2.0, 100.0)
+    assert push.time_d == EPOCH + 10.0 - 2_451_545.0
+
+
+@pytest.mark.parametrize(("asked", "expected"), [(0, Sampling.EVEN), (1, Sampling.EVEN), (2, Sampling.ADAPTIVE)])
+def test_sampling_is_even_unless_asked_otherwise(asked, expected):
+    request = request_of()
+    request.scenario.output.sampling = asked
+    assert read_scenario(request, None).sampling is expected
+
+
+def test_a_new_size_that_puts_the_perihelion_into_nothing_is_named_by_itself():
+    asked = request_of(override(semi_major_axis_au=1e-3))
+    asked.scenario.object.elements.eccentricity = 0.95
+    what = "makes the perihelion distance 5e-05 au, outside [0.0001, 100]"
+    assert refused(asked) == {"scenario.changes[0].elements.semi_major_axis_au": what}
+
+
+def test_a_mean_anomaly_next_to_a_parabola_is_refused_by_path():
+    asked = request_of(override(perihelion_distance_au=1.8, mean_anomaly_deg=1.0))
+    asked.scenario.object.elements.eccentricity = 1 - 1e-12
+    asked.scenario.object.elements.perihelion_distance_au = 1.0
+    asked.scenario.object.elements.perihelion_time_tdb_jd = EPOCH
+    assert list(refused(asked)) == ["scenario.changes[0].elements.mean_anomaly_deg"]
+    asked.scenario.ClearField("changes")
+    asked.scenario.object.elements.mean_anomaly_deg = 1.0
+    assert list(refused(asked)) == ["scenario.object.elements.mean_anomaly_deg"]
+
+
+@pytest.mark.parametrize("velocity", [{}, {"vx_au_d": 0.01}, {"vx_au_d": -1e-170, "vz_au_d": 1e-250}])
+def test_a_state_without_angular_momentum_is_no_orbit(velocity):
+    asked = request_of(override(inclination_deg=30.0))
+    asked.scenario.object.state.CopyFrom(v1.StateVector(epoch_tdb_jd=EPOCH, x_au=1.0, **velocity))
+    assert list(refused(asked)) == ["scenario.object.state"]
+
+
+def test_an_orbit_within_the_sun_is_refused_where_it_starts():
+    asked = request_of()
+    asked.scenario.object.elements.semi_major_axis_au = 0.002
+    assert refused(asked) == {"scenario.object": "starts within the mean radius of SUN"}
+    asked = request_of(override(semi_major_axis_au=0.002))
+    assert refused(asked) == {"scenario.changes[0].elements": "starts within the mean radius of SUN"}
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_an_orbit_into_the_sun_hits_it(changed):
+    """Perihelion at 0.002 au, half the Sun's radius, in 30 days."""
+    into = {"perihelion_distance_au": 0.002, "eccentricity": 0.99, "perihelion_time_tdb_jd": EPOCH + 30}
+    asked = request_of(*([override(**into)] if changed else []))
+    if not changed:
+        asked.scenario.object.elements.CopyFrom(v1.OrbitalElements(epoch_tdb_jd=EPOCH, **into))
+    question = read_scenario(asked, None)
+    assert any("inside the Sun" in note for note in question.notes)
+    went = simulate(question, lambda _: None).branches[Branch.CHANGED if changed else Branch.BASELINE]
+    assert went.approaches[-1].body is Body.SUN
+    assert went.approaches[-1].impact.time_d == pytest.approx(EPOCH + 30 - 2_451_545.0, abs=0.1)
+    assert 500.0 < went.approaches[-1].impact.relative_velocity_km_s < 650.0
+    assert went.final_state is None
+    assert not any("inside the Sun" in note for note in read_scenario(request_of(), None).notes)

@@ -4,7 +4,10 @@
 import asyncio
 import contextlib
 import math
+import multiprocessing
+import os
 from functools import partial
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -190,6 +193,101 @@ async def test_a_client_that_goes_away_frees_the_worker(stub):
     assert await call.read()
     call.cancel()
     assert (await stub.Simulate(question(10.0))).HasField("result")
+
+
+@pytest.mark.parametrize("way", ["unary deadline", "stream deadline", "unary cancelled", "stream cancelled"])
+async def test_an_abandoned_call_costs_its_worker_a_tenth_of_a_second_at_most(way):
+    """Counted in the worker's own processor time, which no other load on the machine lengthens."""
+    async with running() as channel:
+        stub = v1.SimulationServiceStub(channel)
+        assert (await stub.Simulate(question(10.0))).HasField("result")
+        (worker,) = multiprocessing.active_children()
+        begun_s = processor_s(worker.pid)
+        call = stub.Simulate(endless(), timeout=1.0) if way == "unary deadline" else None
+        call = call or (stub.Simulate(endless()) if way.startswith("unary") else None)
+        call = call or stub.StreamSimulate(endless(), timeout=1.0 if way == "stream deadline" else None)
+        while not call.done() and processor_s(worker.pid) - begun_s < 0.2:
+            await asyncio.sleep(0.01)
+        if way.endswith("cancelled"):
+            call.cancel()
+        with pytest.raises((grpc.aio.AioRpcError, asyncio.CancelledError)):
+            await (call if isinstance(call, grpc.aio.UnaryUnaryCall) else drained(call))
+        over_s = processor_s(worker.pid)
+        # The same worker answers the next call: it was stopped, not replaced.
+        assert (await stub.Simulate(question(1.0))).HasField("result")
+        assert [child.pid for child in multiprocessing.active_children()] == [worker.pid]
+        assert processor_s(worker.pid) - over_s < 0.1
+
+
+def processor_s(pid):
+    """Seconds of processor time that a process has used (proc(5): utime and stime, fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def drained(stream):
+    async for _ in stream:
+        pass
+
+
+async def test_health_and_moids_answer_while_every_worker_is_busy(channel, stub):
+    await wait_until_serving(channel)
+    busy = stub.StreamSimulate(endless())
+    await busy.read()
+    waiting = asyncio.ensure_future(stub.Simulate(question(10.0)).wait_for_connection())
+    checks = health_pb2_grpc.HealthStub(channel)
+    for service in ("", app.SERVICE):
+        reply = await checks.Check(health_pb2.HealthCheckRequest(service=service), timeout=30)
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    moids = await stub.ComputeMoid(v1.ComputeMoidRequest(objects=[apophis()]), timeout=30)
+    assert moids.objects[0].moids[0].converged
+    assert (await busy.read()).WhichOneof("update") != "result"
+    busy.cancel()
+    await waiting
+
+
+async def test_a_push_is_told_encounter_by_encounter(stub):
+    asked = question(bodies=[v1.BODY_EARTH], max_distance_au=0.01)
+    asked.scenario.changes.add().ecliptic_impulse.CopyFrom(v1.EclipticImpulse(time_tdb_jd=EPOCH + 100, y_km_s=1e-6))
+    result = (await stub.Simulate(asked)).result
+    (was,), (now,), (found,) = result.baseline, result.changed, result.differences
+    assert (found.body, found.baseline_index, found.changed_index) == (v1.BODY_EARTH, 0, 0)
+    assert found.distance_km == now.distance_km - was.distance_km != 0.0
+    assert found.time_s == pytest.approx((now.time_tdb_jd - was.time_tdb_jd) * 86_400)
+    assert found.zeta_km == now.b_plane.zeta_km - was.b_plane.zeta_km != 0.0
+    asked.scenario.ClearField("changes")
+    assert not (await stub.Simulate(asked)).result.differences
+
+
+async def test_an_entry_comes_with_its_approach(stub):
+    asked = question(2.0)
+    state = asked.scenario.object.state
+    state.CopyFrom(v1.StateVector(epoch_tdb_jd=EPOCH, frame=v1.FRAME_ECLIPTIC_J2000))
+    earth = ephemeris.heliocentric_ecliptic_states(Body.EARTH, np.array([EPOCH - 2_451_545.0]))[0]
+    names = ("x_au", "y_au", "z_au", "vx_au_d", "vy_au_d", "vz_au_d")
+    for name, value in zip(names, earth + np.array([5e-3, 0.0, 0.0, -8e-3, 0.0, 0.0]), strict=True):
+        setattr(state, name, value)
+    updates = [update async for update in stub.StreamSimulate(asked)]
+    approach = updates[-1].result.baseline[-1]
+    assert approach in [update.close_approach for update in updates if update.HasField("close_approach")]
+    assert approach.HasField("impact")
+    assert approach.entry.time_tdb_jd < approach.impact.time_tdb_jd
+    assert approach.entry.altitude_km == 100.0
+    assert abs(approach.entry.latitude_deg) <= 90.0
+    assert approach.entry.flight_path_angle_deg < -45.0
+    assert not any(note.startswith("leap seconds") for note in updates[-1].result.notes)
+
+
+async def test_an_adaptive_trajectory_comes_in_chunks_with_its_times(stub):
+    asked = question(trajectory_points=2500, sampling=v1.SAMPLING_ADAPTIVE)
+    updates = [update async for update in stub.StreamSimulate(asked)]
+    chunks = [update.trajectory for update in updates if update.HasField("trajectory")]
+    assert [len(chunk.time_tdb_jd) for chunk in chunks] == [1000, 1000, 500]
+    times = [time for chunk in chunks for time in chunk.time_tdb_jd]
+    assert times[0] == EPOCH
+    assert times[-1] == pytest.approx(EPOCH + 1500.0, abs=1e-8)
+    # 2029-04-13 is where it is dense.
+    assert 2_462_240.0 < times[int(np.argmin(np.diff(times)))] < 2_462_241.0
 
 
 async def test_too_many_at_once_are_told_when_to_come_back():

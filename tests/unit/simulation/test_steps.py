@@ -84,6 +84,20 @@ def test_integrators_side_by_side_do_not_share_a_clock():
     assert (join(parts).states[-1] == alone.states[-1]).all()
 
 
+@pytest.mark.parametrize("days", [300.0, -300.0])
+def test_a_new_clock_forgets_the_bodies_states_of_the_old_one(days):
+    """ASSIST gives up its earliest state (backwards: its latest): one of the old clock would never be that."""
+    integrator = Integrator(ordinary_state(), START_D, Forces(Fidelity.PRECISE))
+    integrator.advance(START_D + days, max_steps=1000)
+    kept = integrator._cached_times.reshape(-1, 7)
+    now = integrator._simulation.t
+    assert abs(now) < 256
+    assert (np.abs(kept[:, :] - now) < 60).all(axis=1).any()
+    assert ((np.abs(kept - now) < 60) | (np.abs(kept) == 1e306)).all()
+    # Seven different times a body: a cache with one place would have six of them empty or old.
+    assert all(len(set(times)) == 7 for times in kept[:11])
+
+
 def test_non_gravitational_acceleration_pushes_along_the_motion():
     """A2 of 1e-10 au/d^2 over 100 d near 1.2 au changes the place by about half a t^2, forwards."""
     free = steps_of(ordinary_state(), START_D + 20.0).states[-1]

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Some of the close approaches of 2020 against JPL's; `python -m bench.accuracy` compares all 4,700."""
+
+import numpy as np
+import pytest
+
+from bench.cad import read
+from bench.compare import at_published_time, follow
+from gateway.simulation.nbody import Fidelity
+from gateway.simulation.settings import ASTEROID_KERNEL
+
+OBJECTS = 60
+SEED = 2020
+YEAR_D = 365.25
+# JPL lists an instant for these that is not the minimum of the trajectory.
+NOT_AT_THE_MINIMUM = ("2020 CR2", "2020 BH10", "2020 HT7", "2020 AD")
+
+
+@pytest.fixture(scope="module")
+def cases(shared_dir):
+    matched = read(shared_dir)
+    assert (len(matched.cases), matched.approaches, matched.other_solution) == (4226, 4700, 0)
+    return {case.designation: case for case in matched.cases}
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    if not ASTEROID_KERNEL.exists():
+        pytest.skip(f"no asteroid kernel at {ASTEROID_KERNEL}: make asteroid-kernel")
+    return ASTEROID_KERNEL
+
+
+@pytest.mark.parametrize("fidelity", [Fidelity.PRECISE, Fidelity.FAST])
+def test_sixty_objects_within_a_year_of_their_epoch(cases, kernel, fidelity):
+    """Of all such approaches 99.5 % are within 0.25 km and 1 s, with 0.10 km and 0.02 s in the median."""
+    near = [
+        case
+        for case in cases.values()
+        if case.designation not in NOT_AT_THE_MINIMUM
+        and all(abs(one.time_tdb_jd - case.epoch_tdb_jd) < YEAR_D for one in case.published)
+    ]
+    chosen = [near[row] for row in np.random.default_rng(SEED).choice(len(near), OBJECTS, replace=False)]
+    found = [one for case in chosen for one in follow(case, fidelity, kernel)]
+    distance_km = np.abs([one.distance_km for one in found])
+    assert len(found) >= OBJECTS
+    assert np.isfinite(distance_km).all()
+    assert np.median(distance_km) < 0.13
+    assert np.mean(distance_km < 0.25) >= 0.95
+    assert distance_km.max() < 1.0
+    assert np.abs([one.time_s for one in found]).max() < 1.0
+    # JPL's digits, and 20 m of Earth: 1e-7 km/s is 0.1 mm/s.
+    assert np.abs([one.v_rel_km_s for one in found]).max() < 1e-5
+    assert np.abs([one.v_inf_km_s for one in found]).max() < 1e-5
+
+
+@pytest.mark.parametrize("designation", NOT_AT_THE_MINIMUM)
+def test_where_jpl_lists_another_instant_the_trajectory_is_the_same(cases, kernel, designation):
+    """At that instant distance and speed are JPL's, but the object still approaches, or recedes already."""
+    case = cases[designation]
+    (published,) = case.published
+    (difference,) = follow(case, Fidelity.PRECISE, kernel)
+    there = at_published_time(case, published, Fidelity.PRECISE, kernel)
+    assert abs(difference.time_s) > 10.0
+    assert difference.distance_km < -0.2
+    assert abs(there.distance_km - published.distance_km) < 0.15
+    assert abs(there.speed_km_s - published.v_rel_km_s) < 1e-7
+    assert abs(there.range_rate_km_s) > 0.01
