@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy lint protos protos-check client-check models export export-quick \
+.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick \
         serving-protocol earth-table asteroid-kernel lock clean
 
 help: ## list the targets
@@ -31,6 +31,9 @@ test: models ## run all tests
 accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
 	$(BIN)/python -m pytest tests/accuracy
 	$(BIN)/python -m bench.accuracy
+
+bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/benchmarks/physics.md (minutes)
+	$(BIN)/python -m bench physics
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .

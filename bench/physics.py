@@ -142,7 +142,7 @@ def clones() -> str:
             spread = np.array([1e-8] * 3 + [1e-10] * 3)
             states = start + np.random.default_rng(_SEED).normal(size=(_CLONES, 6)) * spread
             contenders: dict[str, Callable[[], object]] = {}
-            for size in (50, 125, 250, 500):
+            for size in (125, 500):
                 blocks = np.split(states, _CLONES // size)
                 contenders[f"| {name} | {size} | 1 |"] = partial(_one_after_another, blocks)
                 contenders[f"| {name} | {size} | 2 |"] = partial(pool.map, _carry_block, blocks, 1)

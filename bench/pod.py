@@ -23,7 +23,7 @@ _SERVICE: Final = "orrery.inference.v1.SimulationService"
 _READY_WITHIN_S: Final = 60.0
 _COLUMNS: Final = 100_000
 _CALLS: Final = 10
-_SCENARIOS: Final = 8
+_SCENARIOS: Final = 4
 _MESSAGE_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -99,7 +99,7 @@ def moid_columns() -> str:
 
 
 def worker_scaling() -> str:
-    """Eight 100-year PRECISE scenarios at once, with one worker process and with two."""
+    """Four 100-year PRECISE scenarios at once, with one worker process and with two."""
     spreads: dict[str, Spread] = {}
     with _pod(1) as one, _pod(2) as two, ThreadPoolExecutor(_SCENARIOS) as threads:
 

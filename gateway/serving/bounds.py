@@ -23,7 +23,7 @@ PERIHELION_DISTANCE_AU: Final = Interval(1e-4, 100.0)
 _ECCENTRICITY = Interval(0.0, 20.0)
 _INCLINATION = Interval(0.0, 180.0)
 # A perihelion may lie outside the ephemeris: comets come back after thousands of years.
-_PERIHELION_TIME = Interval(-1e8, 1e8)
+PERIHELION_TIME_TDB_JD: Final = Interval(-1e8, 1e8)
 _SIGMA = Interval(0.0, 1e6)
 _POSITION_AU = Interval(-2_000.0, 2_000.0)
 _VELOCITY_AU_D = Interval(-1.0, 1.0)
@@ -40,7 +40,7 @@ _ORBIT = {
     "longitude_of_ascending_node_deg": _TURN,
     "argument_of_perihelion_deg": _TURN,
 }
-_PHASE = {"mean_anomaly_deg": _ANY_ANOMALY, "perihelion_time_tdb_jd": _PERIHELION_TIME}
+_PHASE = {"mean_anomaly_deg": _ANY_ANOMALY, "perihelion_time_tdb_jd": PERIHELION_TIME_TDB_JD}
 
 # By message name: the interval of each numeric field, of each value if it is repeated.
 NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {

@@ -16,7 +16,7 @@ from gateway.neo.earth_orbit import SPAN_TDB_JD, sun_barycentric_states
 from gateway.neo.elements import Orbits, from_states
 from gateway.neo.errors import InvalidOrbitError
 from gateway.neo.units import GM_SUN_AU3_D2
-from gateway.serving.bounds import PERIHELION_DISTANCE_AU
+from gateway.serving.bounds import PERIHELION_DISTANCE_AU, PERIHELION_TIME_TDB_JD
 from gateway.serving.validation import Violations
 from orrery.inference import v1
 
@@ -24,6 +24,9 @@ Floats = NDArray[np.float64]
 
 # Pravec & Harris 2007, Icarus 190, 250, eq. 1: D/km = 1329 / sqrt(p) * 10^(-H/5), i.e. H = 15.618 - ...
 _H_OF_1_KM_AND_ALBEDO_1 = 5 * np.log10(1329.0)
+
+# Below it the elements of a state keep no digits.
+_LEAST_SEMI_LATUS_RECTUM_AU = 1e-12
 
 _CLOSED_ONLY = "must be less than 1: the models know closed orbits only"
 
@@ -187,13 +190,14 @@ def _elements_row(
         elements.longitude_of_ascending_node_deg,
         elements.argument_of_perihelion_deg,
     )
-    if not by_anomaly:
-        return (*shape, elements.perihelion_time_tdb_jd or elements.epoch_tdb_jd, elements.epoch_tdb_jd)
-    return (
-        *shape,
-        _perihelion_time_tdb_jd(q, e, elements.mean_anomaly_deg, elements.epoch_tdb_jd),
-        elements.epoch_tdb_jd,
-    )
+    perihelion_time_tdb_jd = elements.perihelion_time_tdb_jd or elements.epoch_tdb_jd
+    if by_anomaly:
+        perihelion_time_tdb_jd = _perihelion_time_tdb_jd(q, e, elements.mean_anomaly_deg, elements.epoch_tdb_jd)
+        if abs(perihelion_time_tdb_jd) > PERIHELION_TIME_TDB_JD.high:
+            what = "puts the perihelion more than 1e8 days away: give perihelion_time_tdb_jd"
+            violations.add(f"{path}.mean_anomaly_deg", what)
+            return (1.0,) * 7
+    return (*shape, perihelion_time_tdb_jd, elements.epoch_tdb_jd)
 
 
 def _perihelion_time_tdb_jd(q: float, e: float, mean_anomaly_deg: float, epoch_tdb_jd: float) -> float:
@@ -214,10 +218,14 @@ def _state_row(state: v1.StateVector, violations: Violations, path: str, *, clos
             violations.add(f"{path}.epoch_tdb_jd", f"must be in [{low}, {high}] with a barycentric origin")
             return (1.0,) * 7
         vector = vector - sun_barycentric_states(epoch)
+    momentum = np.cross(vector[0, :3], vector[0, 3:])
+    if float(momentum @ momentum) / GM_SUN_AU3_D2 < _LEAST_SEMI_LATUS_RECTUM_AU:
+        violations.add(path, "is no orbit: it stands still, or moves straight towards or away from the Sun")
+        return (1.0,) * 7
     try:
         orbit = from_states(vector, epoch)
-    except InvalidOrbitError:
-        violations.add(path, "is no orbit: position and velocity must not be zero or parallel")
+    except InvalidOrbitError as error:
+        violations.add(path, f"makes no orbit to compute with: {error}")
         return (1.0,) * 7
     if closed and orbit.eccentricity[0] >= 1.0:
         violations.add(path, f"has eccentricity {orbit.eccentricity[0]:.6g}, which {_CLOSED_ONLY}")

@@ -9,9 +9,8 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from gateway.neo.elements import Orbits, to_states
-from gateway.neo.errors import InvalidOrbitError
 from gateway.neo.frames import icrf_to_ecliptic
-from gateway.neo.units import AU_KM, GM_SUN_AU3_D2, J2000_TDB_JD
+from gateway.neo.units import AU_KM, J2000_TDB_JD
 from gateway.serving.errors import InvalidRequest, OutsideEphemeris
 from gateway.serving.orbits import read_orbit
 from gateway.serving.validation import Violations, check
@@ -120,30 +119,13 @@ def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbit
     """
     broken = Violations()
     check(item, broken)
-    if len(broken) or _falls_straight(item, path, violations):
+    if len(broken):
         return None
     try:
         return read_orbit(item, violations, path)
     except InvalidRequest:
         # Everything it names is in the violations, which are raised together at the end.
         return None
-    except InvalidOrbitError as error:
-        # Each number is within its bounds, and together they are an orbit that reaches out of this world.
-        named = "state" if item.WhichOneof("orbit") == "state" else f"elements.{item.elements.WhichOneof('phase')}"
-        violations.add(f"{path}.{named}", f"with the other numbers makes no orbit to compute with: {error}")
-        return None
-
-
-def _falls_straight(item: v1.NearEarthObject, path: str, violations: Violations) -> bool:
-    """Note a state whose angular momentum is too small for an orbit: from 1e-12 au elements keep their digits."""
-    if item.WhichOneof("orbit") != "state":
-        return False
-    state = _state(item, None)
-    momentum = np.cross(state[:3], state[3:])
-    straight = float(momentum @ momentum) / GM_SUN_AU3_D2 < _LEAST_SEMI_LATUS_RECTUM_AU
-    if straight:
-        violations.add(f"{path}.state", "is no orbit: it stands still, or moves straight towards or away from the Sun")
-    return straight
 
 
 def _epoch_tdb_jd(item: v1.NearEarthObject) -> float:

@@ -251,3 +251,34 @@ def test_a_state_that_is_no_orbit_is_named():
     state = v1.StateVector(epoch_tdb_jd=2461000.5, x_au=1.0, vx_au_d=0.01)
     request = predict(v1.NearEarthObject(state=state))
     assert violated(request, lambda m, v: read_orbits(m.objects, v)).keys() == {"objects[0].state"}
+
+
+COORDINATE = st.floats(-2000, 2000) | st.sampled_from([0.0, 1e-200, 1.0, 0.017])
+SPEED = st.floats(-1, 1) | st.sampled_from([0.0, 1e-170, 0.0172])
+
+
+@given(st.tuples(*[COORDINATE] * 3, *[SPEED] * 3), st.sampled_from([v1.ORIGIN_SUN, v1.ORIGIN_SOLAR_SYSTEM_BARYCENTER]))
+def test_any_state_is_either_read_or_named(numbers, origin):
+    x, y, z, vx, vy, vz = numbers
+    state = v1.StateVector(
+        epoch_tdb_jd=2461000.5, x_au=x, y_au=y, z_au=z, vx_au_d=vx, vy_au_d=vy, vz_au_d=vz, origin=origin
+    )
+    violations = Violations()
+    request = predict(v1.NearEarthObject(state=state))
+    check(request, violations)
+    try:
+        orbits = read_orbits(request.objects, violations)
+    except InvalidRequest as refusal:
+        assert all(v.path.startswith("objects[0].state") for v in refusal.violations)
+    else:
+        assert np.isfinite(orbits.perihelion_distance_au[0])
+        assert orbits.perihelion_distance_au[0] > 0
+
+
+def test_a_perihelion_beyond_all_time_is_named():
+    item = eros()
+    item.elements.perihelion_distance_au = 1.0
+    item.elements.eccentricity = 1 - 1e-12
+    item.elements.mean_anomaly_deg = 90.0
+    path = "objects[0].elements.mean_anomaly_deg"
+    assert violated(predict(item), lambda m, v: read_orbits(m.objects, v)).keys() == {path}
