@@ -187,9 +187,11 @@ zero, so that instant is not the minimum of this very trajectory. Force model, e
 differs is the table's instant. Why JPL lists another one is not known to us: none of the four has non-gravitational
 parameters, all four are short arcs (1 to 8 days, condition code 5 to 9), and all passed within 0.01 au.
 
-2005 YR3 and others known from old encounters (367943 Duende, 2003 XV, 2004 XK3): a few km off within weeks of the
-epoch of the elements, which no force does. JPL's elements and JPL's table are then two integrations from an older
-epoch; whether an encounter between drove them apart was not looked into.
+367943 Duende, 2003 XV and 2004 XK3: 1 to 2 km off within three months of the epoch of the elements, which no force
+does. They were last observed at an encounter years before (34,053 km from Earth in 2013, 406,000 km in 2011, 693,000
+km in 2008). We take it that JPL's elements of 2020 and JPL's table are two integrations from that older time, which
+the encounter drove apart. 2018 PV24 passed Earth at 454,000 km between its epoch and 2020, 2007 UT3 at 2,000,000 km. For
+2005 YR3 (4 km, 20 days from its epoch) we know of none: its nearest, 7,300,000 km in 2005, does too little.
 
 The comets 321P and 249P: JPL's A1 and A2 of a comet fall off with the sublimation of water ice (Marsden et al. 1973,
 AJ 78, 211), ours with the inverse square, as for asteroids. With that law in a separate run of ASSIST the differences

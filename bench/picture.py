@@ -21,6 +21,8 @@ _POOR: Final = "#e08e1b"
 _GOAL: Final = "#2e8b57"
 _FLOOR_KM: Final = 1e-4
 _FLOOR_S: Final = 1e-5
+# Labels nearer to each other than this would overlap.
+_LABEL_RATIO: Final = 2.0
 
 
 def draw(table: pd.DataFrame, path: Path, goal_km: float, goal_s: float) -> None:
@@ -68,12 +70,17 @@ def _finish(axes: Axes, across: str, goal_km: float) -> None:
 
 
 def _name_outliers(table: pd.DataFrame, axes: Axes, time_s: Floats, distance_km: Floats, goal_s: float) -> None:
-    for row in np.flatnonzero(time_s > goal_s):
+    rows = np.flatnonzero(time_s > goal_s)
+    above_km = np.inf
+    for row in rows[np.argsort(-distance_km[rows])]:
+        crowded = distance_km[row] * _LABEL_RATIO > above_km
+        above_km = distance_km[row]
         axes.annotate(
             table["designation"].iloc[row],
             (time_s[row], distance_km[row]),
-            xytext=(-5, 4),
+            xytext=(-6, -10 if crowded else 0),
             textcoords="offset points",
             ha="right",
-            fontsize=7.5,
+            va="center",
+            fontsize=8,
         )

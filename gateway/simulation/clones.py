@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many clones of one object, carried along in one simulation: where they end, and how close they come to a body.
 
-A clone differs from its fellows by less than its orbit is known; looking up the bodies once for all of them makes a
-thousand several times cheaper than one by one. The clone in the closest encounter sets the step of all, so that clones
-which separate widely are better split: docs/benchmarks/physics.md has the measurement.
+A clone differs from its fellows by less than its orbit is known; looking up the bodies once for all of them is what
+makes it cheap: CPU time a clone over Bennu's seven years was 10.6 ms alone, 3.1 in blocks of 10, 2.8 in blocks of 50,
+2.7 in blocks of 200. The clone in the closest encounter sets the step of all: of Apophis' clones spread over 15,000 km
+before 2029 one took 16.7 ms alone, 5.0 in blocks of 50, 7.0 in blocks of 200. So blocks of 50 to 100 serve both.
 """
 
 from collections.abc import Callable
