@@ -33,6 +33,7 @@ accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities,
 	$(BIN)/python -m bench.accuracy
 
 bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/benchmarks/physics.md (minutes)
+	$(UV) pip install --quiet --constraint requirements.lock --group bench
 	$(BIN)/python -m bench physics
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf

@@ -39,6 +39,7 @@ def main() -> int:
         return 1
     if kernel is None:
         console.print("no asteroid kernel: make asteroid-kernel first, or the figures will be poorer", style="yellow")
+    earlier = REPORT.read_text(encoding="utf-8") if REPORT.exists() else ""
     matched = read(shared)
     console.print(f"{len(matched.cases)} objects, {matched.approaches} recorded approaches of 2020")
     parts = [_head(kernel, options)]
@@ -59,7 +60,7 @@ def main() -> int:
             parts.append(_summary(matched, table, taken_s, options.processes))
             parts.append(_published_instants(matched.cases, differences, kernel))
             picture.draw(table, PICTURE, GOAL_KM, GOAL_S)
-    parts += [_levels(tables), anchors.report(shared, kernel, options.neows, options.processes)]
+    parts += [_levels(tables), anchors.report(shared, kernel, options.neows, options.processes, earlier)]
     REPORT.write_text("\n".join(parts), encoding="utf-8")
     console.print(f"wrote {REPORT} and {PICTURE}")
     return 0
@@ -187,17 +188,17 @@ zero, so that instant is not the minimum of this very trajectory. Force model, e
 differs is the table's instant. Why JPL lists another one is not known to us: none of the four has non-gravitational
 parameters, all four are short arcs (1 to 8 days, condition code 5 to 9), and all passed within 0.01 au.
 
-367943 Duende, 2003 XV and 2004 XK3: 1 to 2 km off within three months of the epoch of the elements, which no force
+367943 Duende, 2003 XV and 2004 XK3: 1 to 2 km off within four months of the epoch of the elements, which no force
 does. They were last observed at an encounter years before (34,053 km from Earth in 2013, 406,000 km in 2011, 693,000
 km in 2008). We take it that JPL's elements of 2020 and JPL's table are two integrations from that older time, which
-the encounter drove apart. 2018 PV24 passed Earth at 454,000 km between its epoch and 2020, 2007 UT3 at 2,000,000 km. For
-2005 YR3 (4 km, 20 days from its epoch) we know of none: its nearest, 7,300,000 km in 2005, does too little.
+the encounter drove apart. 2018 PV24 passed Earth at 454,000 km between its epoch and 2020, 2007 UT3 at 2,000,000 km.
+For 2005 YR3 (4 km, 20 days from its epoch) we know of none: its nearest, 7,300,000 km in 2005, does too little.
 
 The comets 321P and 249P: JPL's A1 and A2 of a comet fall off with the sublimation of water ice (Marsden et al. 1973,
 AJ 78, 211), ours with the inverse square, as for asteroids. With that law in a separate run of ASSIST the differences
 fell from 18,832 to 1.8 km and from 431 to 2.0 km; the service does not offer it.
 
-The 0.1 km that remain in the middle of all: JPL's table of 2020 rests on an older planetary ephemeris. A shift of
+The 0.1 km that remain in the middle of all look like JPL's older planetary ephemeris of 2020: a shift of
 Earth by 0.17 km once around its orbit (0.24 mas) and 0.08 km across the ecliptic, fitted to 1,200 of the approaches,
 takes their rms from 0.116 to 0.021 km.
 """

@@ -7,6 +7,7 @@ give the non-gravitational parameters that some of the solutions have.
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,23 +38,28 @@ _BODIES: Final = {
     "Mars": Body.MARS,
     "Juptr": Body.JUPITER,
 }
+_NEOWS_TITLE: Final = "### JPL's own approaches, 1900 to 2200"
+_MPC_TITLE: Final = "### The MPC's orbits five years later"
 _UNIX_EPOCH_JD: Final = 2_440_587.5
 _OBJECTS: Final = 400
 _SEED: Final = 2020
 
 
-def report(shared: Path, kernel: Path | None, neows: Path | None, processes: int) -> str:
+def report(shared: Path, kernel: Path | None, neows: Path | None, processes: int, earlier: str) -> str:
     """The chapter on longer anchors, in Markdown.
 
     Args:
         shared: the folder with `data/`.
         kernel: of the perturbing asteroids, or None.
-        neows: a recorded page of NeoWs, or None: that table is left out.
+        neows: a recorded page of NeoWs, or None: what the earlier report says of it stays.
         processes: how many work at once.
+        earlier: the report that is there, or nothing.
     """
     parts = ["## Longer anchors\n"]
     if neows is not None:
         parts.append(_neows_report(neows, shared, kernel, processes))
+    elif _NEOWS_TITLE in earlier and _MPC_TITLE in earlier:
+        parts.append(earlier[earlier.index(_NEOWS_TITLE) : earlier.index(_MPC_TITLE)])
     parts.append(_mpc_report(shared, kernel, processes))
     return "\n".join(parts)
 
@@ -134,7 +140,10 @@ def _neows_report(neows: Path, shared: Path, kernel: Path | None, processes: int
         for case in cases
     ]
     header = ["", "approaches", "not found", "km, median", "km, 90 %", "km, largest", "mm/s, median"]
-    return f"""### JPL's own approaches, 1900 to 2200
+    return f"""{_NEOWS_TITLE}
+
+Measured on {datetime.now(UTC):%Y-%m-%d}, asteroid kernel: {kernel.name if kernel else "none"}; again with
+`python -m bench.accuracy --neows <the page as JSON>`, otherwise this chapter is kept as it is.
 
 {len(cases)} objects of a recorded NeoWs page (elements of 2025-05-05 and approaches of the same JPL solutions, all of
 condition code 0), {len(differences)} approaches to Mercury, Venus, Earth, Mars and Jupiter. Distances are given to
@@ -210,10 +219,11 @@ def _mpc_report(shared: Path, kernel: Path | None, processes: int) -> str:
     )
     rows.append(["JPL 2020, two-body (for scale)", *_quantiles_km(unperturbed, theirs)])
     years = (MPC_EPOCH_TDB_JD - START_TDB_JD) / JULIAN_YEAR_D
-    return f"""### The MPC's orbits {years:.1f} years later
+    return f"""{_MPC_TITLE}
 
 {len(cases)} objects (seeded sample) of condition code 0 at JPL in 2020 and uncertainty 0 at the MPC in February 2026:
-JPL's elements of 2020-05-31 followed to 2025-11-21 and compared with the MPC's elements of that day.
+JPL's elements of 2020-05-31 followed to 2025-11-21 ({years:.1f} years) and compared with the MPC's elements of
+that day.
 
 {markdown(["", "km, median", "km, 90 %", "km, largest"], rows)}
 What limits it: the MPC prints angles to 1e-5 deg and the semi-major axis to 1e-7 au, 13 km each at 1 au, and fits

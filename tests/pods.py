@@ -32,6 +32,8 @@ def free_settings() -> tuple[dict[str, str], dict[str, str]]:
     environment |= {f"ORRERY_{pod.upper()}_METRICS_ADDRESS": addresses[f"{pod}_metrics"] for pod in metered}
     environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods if pod != "front"}
     environment["ORRERY_MODEL_SERVER_STATUS_ADDRESS"] = addresses["status"]
+    # As freshly installed: the kernel of asteroids is an option that changes encounters by kilometres.
+    environment["ORRERY_ASTEROID_KERNEL"] = ""
     return addresses, environment
 
 

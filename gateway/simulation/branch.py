@@ -34,8 +34,10 @@ from gateway.simulation.steps import Steps, join
 
 Floats = NDArray[np.float64]
 
-# Steps between two looks for encounters: 10 years of a near-Earth object are about 500.
+# Steps between two looks for encounters, at first and at most: 10 years of a near-Earth object are about 500. Long
+# runs look less often, at a lower cost a step.
 _STEPS_AT_ONCE: Final = 32
+_MAX_STEPS_AT_ONCE: Final = 192
 # A reply holds no more approaches of a branch than this; a satellite would fill it with its orbits.
 MAX_APPROACHES: Final = 5_000
 _AU_D_PER_KM_S: Final = DAY_S / AU_KM
@@ -127,7 +129,9 @@ class Follower:
     def _leg(self, state: Floats, time_d: float, stop_d: float) -> tuple[Floats, float, bool]:
         """From one stop to the next, or to an impact: the state, the time, and whether something was hit."""
         integrator = Integrator(state, time_d, self.scenario.forces)
-        while steps := integrator.advance(stop_d, max_steps=_STEPS_AT_ONCE, cancelled=self.cancelled):
+        max_steps = _STEPS_AT_ONCE
+        while steps := integrator.advance(stop_d, max_steps=max_steps, cancelled=self.cancelled):
+            max_steps = min(2 * max_steps, _MAX_STEPS_AT_ONCE)
             found, steps = self._search(integrator, steps)
             self._note(found.approaches, steps)
             impact = found.approaches[-1].impact if found.approaches else None

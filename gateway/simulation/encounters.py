@@ -173,6 +173,7 @@ def _approaches(steps: Steps, track: _Track, reported_au: float) -> Iterator[App
     limit_au = max(reported_au, PROPERTIES[track.body].mean_radius_km / AU_KM)
     receding, distance_au, speed_au_d = track.receding, track.distance_au, track.speed_au_d
     turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0) & (np.diff(track.sample) == 1)
+    hit = False
     for before in np.flatnonzero(turns):
         after = before + 1
         way_au = _SPEED_UP * speed_au_d[before : after + 1].max() * abs(track.time_d[after] - track.time_d[before])
@@ -181,7 +182,14 @@ def _approaches(steps: Steps, track: _Track, reported_au: float) -> Iterator[App
         low, high = float(track.time_d[before]), float(track.time_d[after])
         time_d = find_root(_radial_rate(steps, track.body, low, high), low, high)
         if np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3]) <= limit_au:
-            yield _describe(steps, track, time_d, int(before))
+            approach = _describe(steps, track, time_d, int(before))
+            hit |= approach.impact is not None
+            yield approach
+    # A way through the very centre may have no turn that a polynomial can follow; it is an impact all the same.
+    inside = np.flatnonzero(distance_au < PROPERTIES[track.body].mean_radius_km / AU_KM)
+    if len(inside) and not hit and receding[-1] >= 0.0:
+        deepest = int(inside[distance_au[inside].argmin()])
+        yield _describe(steps, track, float(track.time_d[deepest]), deepest)
 
 
 def _relative(steps: Steps, body: Body, time_d: Floats) -> Floats:
@@ -231,14 +239,17 @@ def _met(steps: Steps, body: Body, time_d: float) -> tuple[Floats, Floats]:
 def _crossing(steps: Steps, track: _Track, closest_d: float, before: int) -> Impact | None:
     """Where the surface is crossed on the way to the minimum, which lies after the sample `before`."""
     radius_au = PROPERTIES[track.body].mean_radius_km / AU_KM
-    outside = np.flatnonzero(track.distance_au[: before + 1] > radius_au)
-    if not len(outside):
+    # The first sample within the surface: from there on the way is fiction, which may leave the body again.
+    inside = np.flatnonzero(track.distance_au[: before + 1] < radius_au)
+    first = int(inside[0]) if len(inside) else before + 1
+    if first == 0:
         return None
 
     def height_au(time_d: float) -> float:
         return float(np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3])) - radius_au
 
-    time_d = find_root(height_au, float(track.time_d[outside[-1]]), closest_d)
+    below_d = float(track.time_d[first]) if len(inside) else closest_d
+    time_d = find_root(height_au, float(track.time_d[first - 1]), below_d)
     at_surface = _relative(steps, track.body, np.array([time_d]))[0]
     return Impact(time_d, float(np.linalg.norm(at_surface[3:])) * _KM_S_PER_AU_D)
 

@@ -61,9 +61,14 @@ def simulate(
         earth_moid_au=moids,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
-        ephemeris="DE440; 16 asteroid perturbers" if asteroids else "DE440; no asteroid perturbers",
+        ephemeris=f"DE440; {_asteroids_named(scenario, asteroids=asteroids)}",
         notes=(*scenario.notes, *_notes(scenario, outcomes, asteroids=asteroids)),
     )
+
+
+def _asteroids_named(scenario: Scenario, *, asteroids: bool) -> str:
+    kernel = scenario.forces.asteroid_kernel
+    return f"16 asteroid perturbers from {kernel.name}" if asteroids and kernel else "no asteroid perturbers"
 
 
 class _Progress:
