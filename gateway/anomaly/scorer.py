@@ -7,7 +7,7 @@ The one door to onnxruntime. The graph takes raw elements; features are its busi
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -17,8 +17,6 @@ from gateway.anomaly.explanation import ForestTables
 from gateway.serving.checksums import check_sums
 
 Floats = NDArray[np.float64]
-
-INPUTS: Final = 6
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 
 import asyncio
 from concurrent.futures import Executor
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,6 @@ from gateway.serving.interceptor import Context
 from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbits
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
-
-Reply = TypeVar("Reply")
 
 
 class AnomalyServicer(v1.AnomalyServiceServicer):

@@ -21,9 +21,6 @@ MJD_ORIGIN_JD: Final = 2_400_000.5
 GM_SUN_AU3_D2: Final = 0.00029591220828411956
 """The Sun's gravitational parameter, TDB-compatible (JPL DE440: Park et al. 2021, AJ 161:105, table 2)."""
 
-GM_SUN_KM3_S2: Final = GM_SUN_AU3_D2 * AU_KM**3 / DAY_S**2
-"""The same in km^3/s^2: 132 712 440 041.279 (Park et al. 2021, table 2)."""
-
 OBLIQUITY_J2000_ARCSEC: Final = 84_381.448
 """Obliquity of the ecliptic of J2000 in JPL's and the MPC's elements (Lieske et al. 1977; IAU 1976)."""
 

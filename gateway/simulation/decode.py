@@ -33,7 +33,6 @@ _WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
 _MAX_DELTA_V_KM_S: Final = 100.0
 # ASSIST 1.2.3 crashes where an integration, there or back, begins at the kernel's very last instant.
 _LAST_D: Final = 1e-3
-_LEAST_SEMI_LATUS_RECTUM_AU: Final = 1e-12
 _SUNGRAZER_NOTE: Final = "the perihelion lies inside the Sun: the object is followed until it hits it"
 _MASS_NOTE: Final = "a mass does not change the orbit measurably; it scales what impactors do"
 

@@ -103,13 +103,6 @@ def heliocentric_ecliptic_states(body: Body, time_d: ArrayLike) -> Floats:
     return icrf_to_ecliptic(states(body, time_d) - states(Body.SUN, time_d))
 
 
-def heliocentric_velocity(body: Body, time_d: float) -> Floats:
-    """(3,) ICRF au/d of a body relative to the Sun at one time; errors as in `states`."""
-    at = np.array([time_d])
-    velocity: Floats = (states(body, at) - states(Body.SUN, at))[0, 3:]
-    return velocity
-
-
 def planet_orbits(planet: Planet, epoch_tdb_jd: ArrayLike) -> Orbits:
     """Osculating heliocentric orbits of a planet, with the Sun's GM alone, as JPL takes them for its MOIDs.
 
