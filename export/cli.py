@@ -13,8 +13,10 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from export import catalogue, paths, publish, sources
+from export import paths
+from export.data import catalogue, sources
 from export.errors import ExportError
+from export.publishing import publish
 
 if TYPE_CHECKING:
     from export.jobs import Published
@@ -164,7 +166,7 @@ def _measures(manifest: publish.Manifest) -> list[tuple[str, str]]:
 
 
 def _earth_table(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - the commands' signature
-    from export import earth_table  # noqa: PLC0415 - the 120 MB kernel is needed by this command alone
+    from export.tables import earth_table  # noqa: PLC0415 - the 120 MB kernel is needed by this command alone
 
     path = paths.PROJECT_ROOT / "gateway" / "neo" / "earth_de440.npz"
     earth_table.write_earth_table(path)
@@ -173,7 +175,7 @@ def _earth_table(options: argparse.Namespace, console: Console) -> int:  # noqa:
 
 
 def _asteroid_kernel(options: argparse.Namespace, console: Console) -> int:
-    from export import asteroid_kernel  # noqa: PLC0415 - jplephem and DE440 are needed by this command and one more
+    from export.tables import asteroid_kernel  # noqa: PLC0415 - jplephem and DE440 are needed by this command and one more
 
     present = options.folder / asteroid_kernel.FILE_NAME
     if options.if_absent and present.exists():
@@ -190,7 +192,8 @@ def _asteroid_kernel(options: argparse.Namespace, console: Console) -> int:
 
 def _serving_protocol(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - the commands' signature
     # Tensorflow takes ten seconds and is needed by this command alone; the first module loads it quietly.
-    from export import quiet_tensorflow, serving_protocol  # noqa: F401, PLC0415 - said above
+    from export import quiet_tensorflow  # noqa: F401, PLC0415 - said above
+    from export.tables import serving_protocol  # noqa: PLC0415 - said above
 
     path = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
     size = serving_protocol.write_serving_protocol(path)

@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from export import compress, evaluate, fused_forest, isolation_forest, saved_model
-from export.catalogue import Catalogue
-from export.classifier import Network, Training, train
-from export.cleaning import MODEL_COLUMNS
-from export.compress import Variant
-from export.dataset import (
+from export.classifier import compress, saved_model
+from export.classifier.compress import Variant
+from export.classifier.training import Network, Training, train
+from export.data.catalogue import Catalogue
+from export.data.cleaning import MODEL_COLUMNS
+from export.data.dataset import (
     CLASSES,
     FIRST_YEAR_OF_TEST,
     SYNTHETIC_SEED,
@@ -27,8 +27,10 @@ from export.dataset import (
     split_at_random,
     split_by_year,
 )
-from export.isolation_forest import ForestSettings
-from export.publish import MANIFEST_FILE, Manifest, staged_version
+from export.evaluation import metrics
+from export.forest import fused_forest, isolation_forest
+from export.forest.isolation_forest import ForestSettings
+from export.publishing.publish import MANIFEST_FILE, Manifest, staged_version
 
 CLASSIFIER: Final = "neo_classifier"
 ANOMALY: Final = "neo_anomaly"
@@ -141,9 +143,9 @@ def _choose_variant(pruned: Network, validation: Labelled) -> tuple[Variant, flo
             saved_model.NeoClassifier(pruned, layers, 0.5, variant, ""), validation.columns
         )
         probability = answers["pha_probability"]
-        precisions[variant] = evaluate.hazard_metrics(validation.hazardous, probability, 0.5)["average_precision"]
+        precisions[variant] = metrics.hazard_metrics(validation.hazardous, probability, 0.5)["average_precision"]
         sizes[variant] = compress.weight_bytes(layers)
-        thresholds[variant] = evaluate.best_f1_threshold(validation.hazardous[rows], probability[rows])
+        thresholds[variant] = metrics.best_f1_threshold(validation.hazardous[rows], probability[rows])
     chosen = compress.choose(precisions, {variant: size["gzip"] for variant, size in sizes.items()})
     comparison = {
         str(variant): {"weight_bytes": sizes[variant], "validation_average_precision": precisions[variant]}
@@ -154,7 +156,7 @@ def _choose_variant(pruned: Network, validation: Labelled) -> tuple[Variant, flo
 
 def _measure(model: saved_model.NeoClassifier, data: Labelled, threshold: float) -> dict[str, Any]:
     answers = saved_model.predict_columns(model, data.columns)
-    return evaluate.classifier_metrics(data.columns[:, 5], data.hazardous, data.orbit_class, answers, threshold)
+    return metrics.classifier_metrics(data.columns[:, 5], data.hazardous, data.orbit_class, answers, threshold)
 
 
 def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: int, progress: Progress) -> Published:

@@ -22,7 +22,7 @@ METHOD = "path-attribution"
 
 @dataclass(frozen=True, slots=True)
 class ForestTables:
-    """A forest of T trees with at most M nodes as arrays; see `export.isolation_forest.tree_tables`."""
+    """A forest of T trees with at most M nodes as arrays; see `export.forest.isolation_forest.tree_tables`."""
 
     left: NDArray[np.int64]
     right: NDArray[np.int64]

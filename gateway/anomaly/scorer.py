@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One version of the forest: the ONNX graph that scores, and the tables that turn scores into words.
 
-The one door to onnxruntime. The graph takes raw elements; features are its business (see `export.isolation_forest`).
+The one door to onnxruntime. The graph takes raw elements; features are its business: `export.forest.isolation_forest`.
 """
 
 import json

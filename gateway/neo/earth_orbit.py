@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Earth's and the Sun's motion from a small committed table, 1900 to 2100.
 
-The table (`earth_de440.npz`, written by `export.earth_table`) holds Chebyshev coefficients fitted to JPL's DE440
+The table (`earth_de440.npz`, written by `export.tables.earth_table`) holds Chebyshev coefficients fitted to JPL's DE440
 (Park et al. 2021, AJ 161:105). JPL's Earth MOID takes Earth, body 399 and not the Earth-Moon barycentre, on the
 orbit that osculates at the object's own epoch, with the Sun's GM alone.
 """

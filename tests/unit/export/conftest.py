@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from export import catalogue
+from export.data import catalogue
 from export.jobs import Published
 
 TINY_ORBITS = 12_000
@@ -24,8 +24,8 @@ def tiny_catalogue() -> catalogue.Catalogue:
 def tiny_models(tiny_catalogue: catalogue.Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
     """Both models, trained for seconds on synthetic orbits and published."""
     from export import jobs
-    from export.classifier import Training
-    from export.isolation_forest import ForestSettings
+    from export.classifier.training import Training
+    from export.forest.isolation_forest import ForestSettings
 
     store: Path = tmp_path_factory.mktemp("store")
     scale = jobs.Scale(

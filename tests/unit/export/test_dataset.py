@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from export import dataset, readers
-from export.cleaning import clean
+from export.data import dataset, readers
+from export.data.cleaning import clean
 from gateway.neo.orbit_class import OrbitClass
 
 

@@ -3,8 +3,8 @@
 
 import pytest
 
-from export import designations
-from export.designations import DesignationError
+from export.data import designations
+from export.data.designations import DesignationError
 
 
 @pytest.mark.parametrize(

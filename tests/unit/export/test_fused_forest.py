@@ -10,12 +10,13 @@ import onnx
 import pytest
 from sklearn.pipeline import Pipeline
 
-from export import fused_forest, isolation_forest, publish
-from export.cleaning import MODEL_COLUMNS
-from export.dataset import flat_orbits
-from export.fused_forest import ParityError
-from export.isolation_forest import FEATURE_NAMES, ForestSettings, OrbitFeatures
+from export.data.cleaning import MODEL_COLUMNS
+from export.data.dataset import flat_orbits
+from export.forest import fused_forest, isolation_forest
+from export.forest.fused_forest import ParityError
+from export.forest.isolation_forest import FEATURE_NAMES, ForestSettings, OrbitFeatures
 from export.jobs import Published
+from export.publishing import publish
 
 
 def population(count: int, seed: int) -> np.ndarray:
@@ -181,9 +182,9 @@ def test_published_tables(published: Published, tiny_catalogue: Any) -> None:
 
 def test_known_oddities_stand_out(shared_dir: Path) -> None:
     """Among all real objects, the known oddities of orbit are in the top percent; co-orbitals are a blind spot."""
-    from export import readers
-    from export.cleaning import clean
-    from export.evaluate import share_in_top
+    from export.data import readers
+    from export.data.cleaning import clean
+    from export.evaluation.metrics import share_in_top
 
     objects, _ = clean(readers.read(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz"))
     columns = objects[list(MODEL_COLUMNS)].to_numpy()

@@ -4,15 +4,15 @@
 import numpy as np
 import pytest
 
-from export.cleaning import MODEL_COLUMNS
-from export.dataset import as_orbits, flat_orbits
-from export.network_features import (
+from export.classifier.features import (
     EARTH_ECCENTRICITY,
     EARTH_PERIHELION_LONGITUDE_DEG,
     EARTH_SEMILATUS_RECTUM_AU,
     FEATURE_NAMES,
     network_features,
 )
+from export.data.cleaning import MODEL_COLUMNS
+from export.data.dataset import as_orbits, flat_orbits
 from export.quiet_tensorflow import tf
 from gateway.neo.elements import positions_at_true_anomaly_au
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from export import publish
-from export.publish import IntegrityError, VersionExistsError
+from export.publishing import publish
+from export.publishing.publish import IntegrityError, VersionExistsError
 
 
 def publish_one(store: Path, version: int = 7) -> Path:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from export import readers
-from export.cleaning import clean
-from export.readers import CatalogueFormatError
+from export.data import readers
+from export.data.cleaning import clean
+from export.data.readers import CatalogueFormatError
 
 EROS_MPC = {
     "H": 10.38, "Number": "(433)", "Name": "Eros", "Principal_desig": "A898 PA", "Epoch": 2461000.5, "M": 310.55432,

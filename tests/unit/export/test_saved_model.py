@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export import publish
-from export.dataset import flat_orbits, label
+from export.classifier.saved_model import WARMUP_BATCHES, WARMUP_FILE
+from export.data.dataset import flat_orbits, label
 from export.jobs import Published
+from export.publishing import publish
 from export.quiet_tensorflow import prediction_log_pb2, tf
-from export.saved_model import WARMUP_BATCHES, WARMUP_FILE
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +118,9 @@ def test_manifest_tells_everything(published: Published) -> None:
 def test_without_later_objects_there_is_nothing_to_judge_by(tmp_path: Path) -> None:
     """An old catalogue still makes a model; its metrics by date are counts of nothing, not an error."""
     from export import jobs
-    from export.catalogue import synthetic
-    from export.classifier import Training
-    from export.isolation_forest import ForestSettings
+    from export.classifier.training import Training
+    from export.data.catalogue import synthetic
+    from export.forest.isolation_forest import ForestSettings
 
     old = synthetic(2_000, 8)
     old.objects["first_reported_year"] = 2010

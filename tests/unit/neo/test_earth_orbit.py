@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jplephem.spk import SPK
 
-from export.earth_table import write_earth_table
+from export.tables.earth_table import write_earth_table
 from gateway.neo import EpochOutOfRangeError, Orbits, earth_orbits, from_states, icrf_to_ecliptic
 from gateway.neo.earth_orbit import SPAN_TDB_JD, covered, earth_heliocentric_states, sun_barycentric_states
 from gateway.neo.moid import moid

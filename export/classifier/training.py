@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from export.dataset import CLASSES, Labelled, Split
-from export.network_features import FEATURE_NAMES, network_features
+from export.classifier.features import FEATURE_NAMES, network_features
+from export.data.dataset import CLASSES, Labelled, Split
 from export.quiet_tensorflow import keras, tf, tfmot
 
 HIDDEN_UNITS: Final = (64, 32)

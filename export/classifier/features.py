@@ -86,7 +86,7 @@ def network_features(orbits: tf.Tensor) -> tf.Tensor:
     """The features of raw orbits.
 
     Args:
-        orbits: float64, shape (N, 6), the columns of `export.cleaning.MODEL_COLUMNS`.
+        orbits: float64, shape (N, 6), the columns of `export.data.cleaning.MODEL_COLUMNS`.
 
     Returns:
         float32, shape (N, 12), not yet standardised, in the order of `FEATURE_NAMES`.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from export.designations import first_reported_year
+from export.data.designations import first_reported_year
 from gateway.neo.orbit_class import NEO_MAX_PERIHELION_AU
 from gateway.neo.units import GM_SUN_AU3_D2, JULIAN_YEAR_D
 
@@ -139,7 +139,7 @@ def clean(raw: pd.DataFrame) -> tuple[pd.DataFrame, CleaningReport]:
     """Turn a raw catalogue into numbers, leaving out what cannot be used.
 
     Args:
-        raw: what `export.readers` gives.
+        raw: what `export.data.readers` gives.
 
     Returns:
         The objects, one row each: `designation`, `number`, `name`, the columns of `ORBIT_COLUMNS`,

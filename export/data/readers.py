@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from export.designations import (
+from export.data.designations import (
     DesignationError,
     is_provisional,
     unpack_epoch,

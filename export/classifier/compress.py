@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from export.classifier import Network
+from export.classifier.training import Network
 
 _INT8_LIMIT: Final = 127
 

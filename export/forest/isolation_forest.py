@@ -36,7 +36,7 @@ Floats = NDArray[np.float64]
 
 
 class OrbitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sklearn has no types
-    """Raw columns (N, 6) of `export.cleaning.MODEL_COLUMNS` -> features (N, 7) of `FEATURE_NAMES`, float64.
+    """Raw columns (N, 6) of `export.data.cleaning.MODEL_COLUMNS` -> features (N, 7) of `FEATURE_NAMES`, float64.
 
     The Tisserand parameter to Jupiter is a_J / a + 2 cos(i) sqrt(a (1 - e^2) / a_J) (Murray & Dermott 1999,
     eq. 3.46), which stays defined for unbound orbits.

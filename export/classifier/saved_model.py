@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from export.classifier import CLASS_HEAD, HAZARD_HEAD, HIDDEN_UNITS, Network
-from export.cleaning import MODEL_COLUMNS
-from export.compress import PackedLayer
-from export.network_features import network_features
+from export.classifier.compress import PackedLayer
+from export.classifier.features import network_features
+from export.classifier.training import CLASS_HEAD, HAZARD_HEAD, HIDDEN_UNITS, Network
+from export.data.cleaning import MODEL_COLUMNS
 from export.quiet_tensorflow import predict_pb2, prediction_log_pb2, tf
 
 ORBITS_INPUT: Final = "orbits"

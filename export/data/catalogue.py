@@ -20,9 +20,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from export import readers, sources
-from export.cleaning import CleaningReport, clean
-from export.dataset import SYNTHETIC_SEED, synthetic_catalogue
+from export.data import readers, sources
+from export.data.cleaning import CleaningReport, clean
+from export.data.dataset import SYNTHETIC_SEED, synthetic_catalogue
 from export.errors import ExportError
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Cleaned objects (columns of `export.cleaning.clean`), their provenance, and what cleaning did.
+    """Cleaned objects (columns of `export.data.cleaning.clean`), their provenance, and what cleaning did.
 
     `report` is None where the objects were not cleaned in this run: from the cache, or synthetic.
     """
@@ -145,7 +145,7 @@ def _from_download(download: sources.Download, source: str) -> Catalogue:
 
 def synthetic(rows: int = _SYNTHETIC_ROWS, seed: int = SYNTHETIC_SEED) -> Catalogue:
     """The seeded population that stands in where no catalogue can be had; nothing in it exists."""
-    recipe = f"export.dataset.synthetic_catalogue rows={rows} seed={seed}"
+    recipe = f"export.data.dataset.synthetic_catalogue rows={rows} seed={seed}"
     provenance = Provenance(
         kind="synthetic",
         source=recipe,

@@ -19,9 +19,9 @@ from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import Pipeline
 
-from export.cleaning import MODEL_COLUMNS
+from export.data.cleaning import MODEL_COLUMNS
 from export.errors import ExportError
-from export.isolation_forest import (
+from export.forest.isolation_forest import (
     FEATURE_NAMES,
     JUPITER_SEMI_MAJOR_AXIS_AU,
     SMALLEST_ONE_MINUS_ECCENTRICITY,

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from export.cleaning import MODEL_COLUMNS, ORBIT_COLUMNS
+from export.data.cleaning import MODEL_COLUMNS, ORBIT_COLUMNS
 from gateway.neo.hazard import potentially_hazardous
 from gateway.neo.moid import earth_moid_au
 from gateway.neo.orbit_class import NEO_MAX_PERIHELION_AU, OrbitClass, classify
@@ -37,7 +37,7 @@ class Labelled:
     """N orbits as the models see them, with their labels.
 
     Attributes:
-        columns: shape (N, 6), the columns of `export.cleaning.MODEL_COLUMNS`.
+        columns: shape (N, 6), the columns of `export.data.cleaning.MODEL_COLUMNS`.
         hazardous: shape (N,), by the definition.
         orbit_class: shape (N,), index into `CLASSES`.
         real: shape (N,), whether the object exists.
