@@ -19,7 +19,7 @@ from export.errors import ExportError
 from export.publishing import publish
 
 if TYPE_CHECKING:
-    from export.jobs import Published
+    from export.publishing.publish import Published
 
 MODEL_NAMES: Final = ("neo_classifier", "neo_anomaly")
 

@@ -3,8 +3,6 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +28,7 @@ from export.data.dataset import (
 from export.evaluation import metrics
 from export.forest import fused_forest, isolation_forest
 from export.forest.isolation_forest import ForestSettings
-from export.publishing.publish import MANIFEST_FILE, Manifest, staged_version
+from export.publishing.publish import MANIFEST_FILE, Manifest, Published, created_utc, libraries, staged_version
 
 CLASSIFIER: Final = "neo_classifier"
 ANOMALY: Final = "neo_anomaly"
@@ -58,22 +56,6 @@ QUICK: Final = Scale(200_000, Training(epochs=24, pruning_epochs=5), ForestSetti
 FULL: Final = Scale(2_000_000, Training(epochs=60, pruning_epochs=12, batch_rows=1024), ForestSettings())
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """One published version and what it was measured to do."""
-
-    folder: Path
-    manifest: Manifest
-
-
-def _created_utc() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _libraries(*names: str) -> dict[str, str]:
-    return {name: installed(name) for name in names}
-
-
 def publish_classifier(catalogue: Catalogue, scale: Scale, store: Path, version: int, progress: Progress) -> Published:
     """Train, prune, quantise, judge by date and publish the network.
 
@@ -89,14 +71,14 @@ def publish_classifier(catalogue: Catalogue, scale: Scale, store: Path, version:
         name=CLASSIFIER,
         version=version,
         variant=variant,
-        created_utc=_created_utc(),
+        created_utc=created_utc(),
         training_data=asdict(catalogue.provenance),
         metrics={
             "by_date": _measure(model, judges, threshold),
             "by_date_before_pruning": _measure(_model(dense, Variant.F32, threshold, catalogue), judges, threshold),
             "random_split": _measure(model, split.test, threshold),
         },
-        libraries=_libraries("tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy"),
+        libraries=libraries("tensorflow", "tf-keras", "tensorflow-model-optimization", "numpy"),
         details={
             "threshold": threshold,
             "columns": list(MODEL_COLUMNS),
@@ -156,7 +138,7 @@ def _choose_variant(pruned: Network, validation: Labelled) -> tuple[Variant, flo
 
 def _measure(model: saved_model.NeoClassifier, data: Labelled, threshold: float) -> dict[str, Any]:
     answers = saved_model.predict_columns(model, data.columns)
-    return metrics.classifier_metrics(data.columns[:, 5], data.hazardous, data.orbit_class, answers, threshold)
+    return metrics.classifier_metrics(data.columns, data.hazardous, data.orbit_class, answers, threshold)
 
 
 def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: int, progress: Progress) -> Published:
@@ -180,13 +162,13 @@ def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: in
             name=ANOMALY,
             version=version,
             variant="fused-tree-ensemble-f64",
-            created_utc=_created_utc(),
+            created_utc=created_utc(),
             training_data=asdict(catalogue.provenance),
             metrics={
                 "largest_difference_from_sklearn": difference,
                 "fraction_called_unusual": float(np.mean(scores >= threshold)),
             },
-            libraries=_libraries("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy"),
+            libraries=libraries("scikit-learn", "skl2onnx", "onnx", "onnxruntime", "numpy"),
             details={
                 "score_threshold": threshold,
                 "columns": list(MODEL_COLUMNS),

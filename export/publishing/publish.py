@@ -8,12 +8,13 @@ A reader therefore sees a whole version or none (TensorFlow Serving loads half-c
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from export.errors import ExportError
 from export.files import sha256, sync
@@ -22,9 +23,16 @@ SUMS_FILE: Final = "SHA256SUMS"
 MANIFEST_FILE: Final = "manifest.json"
 _STAGING_PREFIX: Final = ".staging-"
 
+Check: TypeAlias = Callable[[Path], None]
+"""Looks at a complete folder before it is published; raises `RefusedError` with what is wrong."""
+
 
 class VersionExistsError(FileExistsError):
     """A version of that number is already published."""
+
+
+class RefusedError(ExportError):
+    """A candidate is not to be published; the text says what is wrong with it."""
 
 
 class IntegrityError(ExportError):
@@ -56,6 +64,24 @@ class Manifest:
         """All keys on one level, indented, with a last newline."""
         content = asdict(self)
         return json.dumps({**content.pop("details"), **content}, indent=2, sort_keys=True, allow_nan=False) + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published version and what it was measured to do."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def created_utc() -> str:
+    """The time for a manifest, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def libraries(*names: str) -> dict[str, str]:
+    """The installed versions of distributions, for a manifest."""
+    return {name: installed(name) for name in names}
 
 
 def new_version(now: datetime | None = None) -> int:
@@ -114,12 +140,19 @@ def verify(folder: Path) -> None:
 
 
 @contextmanager
-def staged_version(store: Path, name: str, version: int) -> Iterator[Path]:
+def staged_version(store: Path, name: str, version: int, *, checks: Sequence[Check] = ()) -> Iterator[Path]:
     """Give an empty folder to write a version into; publish it when the block ends without an exception.
 
     The folder lies beside its destination under a name that no server takes for a version.
 
+    Args:
+        store: folder of all models.
+        name: of the model.
+        version: its number.
+        checks: run in this order on the folder as it will be published, its `SHA256SUMS` included.
+
     Raises:
+        RefusedError: a check refused the folder; nothing is published.
         VersionExistsError: the version is already there, before or after the block.
     """
     parent = store / name
@@ -132,6 +165,9 @@ def staged_version(store: Path, name: str, version: int) -> Iterator[Path]:
         yield staging
         staging.chmod(0o755)
         write_sums(staging)
+        for check in checks:
+            check(staging)
+        verify(staging)
         for path in sorted(staging.rglob("*"), reverse=True):
             sync(path)
         sync(staging)

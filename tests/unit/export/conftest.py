@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.data import catalogue
-from export.jobs import Published
+from export.publishing.publish import Published
 
 TINY_ORBITS = 12_000
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from export.publishing import publish
-from export.publishing.publish import IntegrityError, VersionExistsError
+from export.publishing.publish import IntegrityError, RefusedError, VersionExistsError
 
 
 def publish_one(store: Path, version: int = 7) -> Path:
@@ -55,6 +55,39 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the disk is full"):
         fail()
     assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_a_check_sees_the_whole_folder_and_can_refuse_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def look(folder: Path) -> None:
+        publish.verify(folder)
+        seen.extend(sorted(path.name for path in folder.iterdir()))
+        raise RefusedError("graph.bin is too small")
+
+    def never(folder: Path) -> None:
+        raise AssertionError("the first refusal ends it")
+
+    def publish_refused() -> None:
+        with publish.staged_version(tmp_path, "model", 7, checks=[look, never]) as folder:
+            (folder / "graph.bin").write_bytes(b"weights")
+
+    with pytest.raises(RefusedError, match=r"graph\.bin is too small"):
+        publish_refused()
+    assert seen == ["SHA256SUMS", "graph.bin"]
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_a_check_that_changes_the_folder_stops_it(tmp_path: Path) -> None:
+    def publish_changed() -> None:
+        with publish.staged_version(
+            tmp_path, "model", 7, checks=[lambda folder: (folder / "graph.bin").unlink()]
+        ) as folder:
+            (folder / "graph.bin").write_bytes(b"weights")
+
+    with pytest.raises(IntegrityError, match=r"graph\.bin is missing"):
+        publish_changed()
+    assert publish.versions(tmp_path, "model") == []
 
 
 def test_a_version_is_never_overwritten(tmp_path: Path) -> None:
