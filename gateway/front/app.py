@@ -11,6 +11,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 
 from gateway.front.forwarding import forwarding_handler
+from gateway.front.judging import Judges
 from gateway.front.prediction import PredictionServicer
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
@@ -38,12 +39,13 @@ async def mount(
         anomaly = await channel_to(settings.anomaly_address)
         simulation = await channel_to(settings.simulation_address)
 
-        prediction = PredictionServicer(models, settings.classifier_name, settings.prediction_deadline_s)
+        prediction = PredictionServicer(Judges(models, settings), settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
+        forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
             (
-                forwarding_handler(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
-                forwarding_handler(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
+                forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
+                forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
             )
         )
         timeout_s = settings.health_period_s

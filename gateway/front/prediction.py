@@ -1,150 +1,123 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PredictionService: validate, ask the model server, and set the exact rule's verdict beside its answer."""
+"""PredictionService: validate, have it judged (or remember), encode."""
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.front.tf_serving import Answer, TensorFlowServing
-from gateway.neo.elements import Orbits
-from gateway.neo.hazard import potentially_hazardous
-from gateway.neo.moid import earth_moid_au
-from gateway.neo.orbit_class import OrbitClass, classify, why_other
+from gateway.front.cache import PredictionCache
+from gateway.front.encoding import encode_columns, encode_rows
+from gateway.front.judging import Judges
+from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
-from gateway.serving.errors import ModelUnusable
 from gateway.serving.interceptor import Context
-from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbits
+from gateway.serving.orbits import read_absolute_magnitudes, read_columns, read_orbit_rows
+from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
 
-# The order of the model's class_probabilities.
-_CLASSES = (v1.ORBIT_CLASS_ATIRA, v1.ORBIT_CLASS_ATEN, v1.ORBIT_CLASS_APOLLO, v1.ORBIT_CLASS_AMOR)
-_MOID_UNKNOWN = -1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Verdicts:
-    """What the definitions say of N orbits; NaN where the MOID is unknown."""
-
-    earth_moid_au: Floats
-    potentially_hazardous: NDArray[np.bool_]
-    orbit_class: NDArray[np.int8]
+_FEW_ROWS: Final = 256
+"""Up to here columns are read and written on the event loop: a thread's hop costs as much as the work."""
+_MOST_CACHED_ROWS: Final = 64
+"""Of one request: what is asked in bulk is not asked again soon, and would sweep out what is."""
+# Positions in the rows of `read_orbit_rows` of what is judged before H: q, e, i, node, argument of perihelion.
+_SHAPE: Final = 5
 
 
 class PredictionServicer(v1.PredictionServiceServicer):
-    """Implements the service over a model server."""
+    """Implements the service over the judges."""
 
-    def __init__(self, models: TensorFlowServing, model_name: str, cap_s: float) -> None:
-        self._models = models
-        self._name = model_name
-        self._cap_s = cap_s
-        # What a version says of itself never changes: (variant, training data).
-        self._descriptions: dict[int, tuple[str, str]] = {}
+    def __init__(self, judges: Judges, settings: FrontSettings) -> None:
+        self._judges = judges
+        self._settings = settings
+        self._cache = PredictionCache(settings.cache_rows, settings.cache_fresh_s)
 
     async def Predict(self, request: v1.PredictRequest, context: Context) -> v1.PredictResponse:  # noqa: N802  # the contract's name
         """Rows in, rows out."""
-        violations = Violations()
-        check(request, violations)
-        magnitudes = read_absolute_magnitudes(request.objects, violations)
-        orbits = read_orbits(request.objects, violations, closed=True)
-        answer, verdicts, model = await self._ask(orbits, magnitudes, request.model, context)
-        probabilities = answer.outputs["class_probabilities"]
-        predictions = [
-            v1.Prediction(
-                designation=item.designation,
-                pha_probability=answer.outputs["pha_probability"][row],
-                potentially_hazardous=answer.outputs["potentially_hazardous"][row],
-                orbit_class=_CLASSES[int(probabilities[row].argmax())],
-                class_probabilities=[
-                    v1.ClassProbability(orbit_class=orbit_class, probability=probability)
-                    for orbit_class, probability in zip(_CLASSES, probabilities[row], strict=True)
-                ],
-                definition=_definition(verdicts, orbits, row),
-            )
-            for row, item in enumerate(request.objects)
-        ]
+        rows = _read_rows(request)
+        budget = onward(context, cap_s=self._settings.prediction_deadline_s)
+        selector = request.model.SerializeToString()
+        keys = [row.tobytes() for row in rows] if self._settings.cache_rows and len(rows) <= _MOST_CACHED_ROWS else []
+        asked_s = asyncio.get_running_loop().time()
+        if keys and (found := self._cache.find(selector, keys, asked_s)):
+            version, remembered = found
+            predictions = [v1.Prediction.FromString(prediction) for prediction in remembered]
+        else:
+            said = await self._judges.judge(selector, rows, budget)
+            version, predictions = said.version, encode_rows(said, rows)
+            if keys:
+                encoded = [prediction.SerializeToString() for prediction in predictions]
+                self._cache.store(selector, version, asked_s, keys, encoded)
+        for prediction, item in zip(predictions, request.objects, strict=True):
+            prediction.designation = item.designation
+        model = await self._judges.describe(version, request.model, budget)
         return v1.PredictResponse(predictions=predictions, model=model)
 
     async def PredictColumns(  # noqa: N802  # the contract's name
         self, request: v1.PredictColumnsRequest, context: Context
     ) -> v1.PredictColumnsResponse:
         """Columns in, columns out."""
-        orbits, magnitudes = await asyncio.to_thread(_read_columns, request)
-        answer, verdicts, model = await self._ask(orbits, magnitudes, request.model, context)
-        unknown = np.isnan(verdicts.earth_moid_au)
-        return v1.PredictColumnsResponse(
-            pha_probability=answer.outputs["pha_probability"],
-            potentially_hazardous=answer.outputs["potentially_hazardous"],
-            orbit_class=np.array(_CLASSES)[answer.outputs["class_probabilities"].argmax(axis=1)],
-            earth_moid_au=np.where(unknown, _MOID_UNKNOWN, verdicts.earth_moid_au),
-            definition_potentially_hazardous=verdicts.potentially_hazardous,
-            definition_orbit_class=verdicts.orbit_class,
-            model=model,
+        budget = onward(context, cap_s=self._settings.prediction_deadline_s)
+        few = len(request.orbits.eccentricity) <= _FEW_ROWS
+        rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
+        said = await self._judges.judge(request.model.SerializeToString(), rows, budget)
+        model = await self._judges.describe(said.version, request.model, budget)
+        return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)
+
+    async def StreamPredict(  # noqa: N802  # the contract's name
+        self, request_iterator: AsyncIterator[v1.PredictColumnsRequest], context: Context
+    ) -> AsyncIterator[v1.PredictColumnsResponse]:
+        """Columns in, columns out, message by message."""
+        replies = in_order(
+            request_iterator,
+            partial(self._answer_in_stream, context),
+            weigh=lambda request: len(request.orbits.eccentricity),
+            most_messages=self._settings.stream_messages_under_way,
+            most_weight=self._settings.stream_rows_under_way,
         )
+        async for reply in replies:
+            yield reply
 
-    async def _ask(
-        self, orbits: Orbits, magnitudes: Floats, selector: v1.ModelSelector, context: Context
-    ) -> tuple[Answer, _Verdicts, v1.ModelSpec]:
-        """The network and the rules, side by side."""
-        budget = onward(context, cap_s=self._cap_s)
-        inputs = {"orbits": model_inputs(orbits, magnitudes)}
-        answer, verdicts = await asyncio.gather(
-            self._models.predict("serving_default", inputs, selector, **budget),
-            asyncio.to_thread(_judge, orbits, magnitudes),
-        )
-        _require_outputs(answer, len(orbits), self._name)
-        return answer, verdicts, await self._model_spec(answer.version, selector, budget)
-
-    async def _model_spec(self, version: int, selector: v1.ModelSelector, budget: dict[str, Any]) -> v1.ModelSpec:
-        if version not in self._descriptions:
-            inputs = {"rows": np.zeros(1, np.int32)}
-            said = await self._models.predict("describe", inputs, v1.ModelSelector(version=version), **budget)
-            words = (said.outputs["variant"][0].decode(), said.outputs["training_data"][0].decode())
-            self._descriptions[version] = words
-        variant, training_data = self._descriptions[version]
-        return v1.ModelSpec(
-            name=self._name,
-            version=version,
-            version_label=selector.version_label,
-            variant=variant,
-            training_data=training_data,
-        )
+    async def _answer_in_stream(self, context: Context, request: v1.PredictColumnsRequest) -> v1.PredictColumnsResponse:
+        return await self.PredictColumns(request, context)
 
 
-def _read_columns(request: v1.PredictColumnsRequest) -> tuple[Orbits, Floats]:
+def _read_rows(request: v1.PredictRequest) -> Floats:
+    """The (N, 7) numbers that are judged.
+
+    Raises:
+        InvalidRequest: naming every field that breaks its bounds.
+    """
     violations = Violations()
     check(request, violations)
-    return read_columns(request.orbits, violations, closed=True, magnitudes=True)
+    magnitudes = read_absolute_magnitudes(request.objects, violations)
+    orbits = read_orbit_rows(request.objects, violations, closed=True)
+    rows = np.empty_like(orbits)
+    rows[:, :_SHAPE] = orbits[:, :_SHAPE]
+    rows[:, _SHAPE] = magnitudes
+    rows[:, -1] = orbits[:, -1]
+    # -0.0 and 0.0 are one number, and one key of the cache.
+    return rows + 0.0
 
 
-def _judge(orbits: Orbits, magnitudes: Floats) -> _Verdicts:
-    moid_au = earth_moid_au(orbits)
-    known = ~np.isnan(moid_au)
-    hazardous = np.zeros(len(orbits), np.bool_)
-    hazardous[known] = potentially_hazardous(moid_au[known], magnitudes[known])
-    return _Verdicts(moid_au, hazardous, classify(orbits.perihelion_distance_au, orbits.eccentricity))
-
-
-def _definition(verdicts: _Verdicts, orbits: Orbits, row: int) -> v1.Definition:
-    orbit_class = int(verdicts.orbit_class[row])
-    definition = v1.Definition(orbit_class=v1.OrbitClass.ValueType(orbit_class))
-    if orbit_class == OrbitClass.OTHER:
-        definition.orbit_class_note = why_other(orbits.perihelion_distance_au[row], orbits.eccentricity[row])
-    if not np.isnan(verdicts.earth_moid_au[row]):
-        definition.earth_moid_au = verdicts.earth_moid_au[row]
-        definition.potentially_hazardous = verdicts.potentially_hazardous[row]
-    return definition
-
-
-def _require_outputs(answer: Answer, count: int, model: str) -> None:
-    """A model that breaks its promise must not reach the caller as a number."""
-    shapes = {"pha_probability": (count,), "potentially_hazardous": (count,), "class_probabilities": (count, 4)}
-    for name, shape in shapes.items():
-        values = answer.outputs.get(name)
-        if values is None or values.shape != shape or not np.isfinite(values).all():
-            raise ModelUnusable(model)
+def _read_columns(request: v1.PredictColumnsRequest) -> Floats:
+    violations = Violations()
+    check(request, violations)
+    orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
+    return np.column_stack(
+        (
+            orbits.perihelion_distance_au,
+            orbits.eccentricity,
+            orbits.inclination_deg,
+            orbits.longitude_of_ascending_node_deg,
+            orbits.argument_of_perihelion_deg,
+            magnitudes,
+            orbits.epoch_tdb_jd,
+        )
+    )

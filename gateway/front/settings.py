@@ -27,4 +27,23 @@ class FrontSettings(ServingSettings):
     anomaly_deadline_s: float = Field(default=30.0, gt=0)
     simulation_deadline_s: float = Field(default=300.0, gt=0)
 
+    # A stream both ways may go on for so long, each of its messages for prediction_deadline_s.
+    stream_deadline_s: float = Field(default=3600.0, gt=0)
+
+    # Calls to the model server: at a time and model, and the objects merged into one.
+    batches_under_way: int = Field(default=2, ge=1)
+    batch_max_rows: int = Field(default=1024, ge=1)
+    # A larger request goes in parts of so many objects, of which so many are worked on at a time: the front's memory
+    # for a request is bounded by that and the request itself.
+    column_part_rows: int = Field(default=16_384, ge=1)
+    column_parts_under_way: int = Field(default=4, ge=1)
+    # Messages of one stream that are worked on at a time, and their summed objects.
+    stream_messages_under_way: int = Field(default=64, ge=1)
+    stream_rows_under_way: int = Field(default=200_000, ge=1)
+
+    # Predictions of single objects kept, about 0.4 kB each; 0 turns the cache off.
+    cache_rows: int = Field(default=32_768, ge=0)
+    # For how long "the newest version" or a label is what the model server last said it is.
+    cache_fresh_s: float = Field(default=0.25, ge=0)
+
     health_period_s: float = Field(default=1.0, gt=0)

@@ -45,6 +45,11 @@ class AnomalyServiceStub(object):
                 request_serializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.SerializeToString,
                 response_deserializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.FromString,
                 _registered_method=True)
+        self.StreamScoreAnomalies = channel.stream_stream(
+                '/orrery.inference.v1.AnomalyService/StreamScoreAnomalies',
+                request_serializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.SerializeToString,
+                response_deserializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.FromString,
+                _registered_method=True)
 
 
 class AnomalyServiceServicer(object):
@@ -65,6 +70,14 @@ class AnomalyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamScoreAnomalies(self, request_iterator, context):
+        """Any number of objects, in messages of 1 to 100,000. Order, errors, flow control and limits are those of
+        PredictionService.StreamPredict: one reply a message, in order, and the first message that fails ends the stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnomalyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +88,11 @@ def add_AnomalyServiceServicer_to_server(servicer, server):
             ),
             'ScoreAnomalyColumns': grpc.unary_unary_rpc_method_handler(
                     servicer.ScoreAnomalyColumns,
+                    request_deserializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.FromString,
+                    response_serializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.SerializeToString,
+            ),
+            'StreamScoreAnomalies': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamScoreAnomalies,
                     request_deserializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.FromString,
                     response_serializer=orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.SerializeToString,
             ),
@@ -132,6 +150,33 @@ class AnomalyService(object):
             request,
             target,
             '/orrery.inference.v1.AnomalyService/ScoreAnomalyColumns',
+            orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.SerializeToString,
+            orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamScoreAnomalies(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/orrery.inference.v1.AnomalyService/StreamScoreAnomalies',
             orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsRequest.SerializeToString,
             orrery_dot_inference_dot_v1_dot_anomaly__service__pb2.ScoreAnomalyColumnsResponse.FromString,
             options,

@@ -37,6 +37,10 @@ class AnomalyServiceStub:
     """Up to 1,000 objects as rows."""
     ScoreAnomalyColumns: _grpc.UnaryUnaryMultiCallable[_anomaly_service_pb2.ScoreAnomalyColumnsRequest, _anomaly_service_pb2.ScoreAnomalyColumnsResponse]
     """Up to 100,000 objects as columns, without explanations."""
+    StreamScoreAnomalies: _grpc.StreamStreamMultiCallable[_anomaly_service_pb2.ScoreAnomalyColumnsRequest, _anomaly_service_pb2.ScoreAnomalyColumnsResponse]
+    """Any number of objects, in messages of 1 to 100,000. Order, errors, flow control and limits are those of
+    PredictionService.StreamPredict: one reply a message, in order, and the first message that fails ends the stream.
+    """
 
 @_typing.type_check_only
 class AnomalyServiceAsyncStub(AnomalyServiceStub):
@@ -47,6 +51,10 @@ class AnomalyServiceAsyncStub(AnomalyServiceStub):
     """Up to 1,000 objects as rows."""
     ScoreAnomalyColumns: _aio.UnaryUnaryMultiCallable[_anomaly_service_pb2.ScoreAnomalyColumnsRequest, _anomaly_service_pb2.ScoreAnomalyColumnsResponse]  # type: ignore[assignment]
     """Up to 100,000 objects as columns, without explanations."""
+    StreamScoreAnomalies: _aio.StreamStreamMultiCallable[_anomaly_service_pb2.ScoreAnomalyColumnsRequest, _anomaly_service_pb2.ScoreAnomalyColumnsResponse]  # type: ignore[assignment]
+    """Any number of objects, in messages of 1 to 100,000. Order, errors, flow control and limits are those of
+    PredictionService.StreamPredict: one reply a message, in order, and the first message that fails ends the stream.
+    """
 
 class AnomalyServiceServicer(metaclass=_abc_1.ABCMeta):
     """How unusual is its orbit among the known near-Earth objects, and why?"""
@@ -66,5 +74,15 @@ class AnomalyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_anomaly_service_pb2.ScoreAnomalyColumnsResponse, _abc.Awaitable[_anomaly_service_pb2.ScoreAnomalyColumnsResponse]]:
         """Up to 100,000 objects as columns, without explanations."""
+
+    @_abc_1.abstractmethod
+    def StreamScoreAnomalies(
+        self,
+        request_iterator: _MaybeAsyncIterator[_anomaly_service_pb2.ScoreAnomalyColumnsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_anomaly_service_pb2.ScoreAnomalyColumnsResponse], _abc.AsyncIterator[_anomaly_service_pb2.ScoreAnomalyColumnsResponse]]:
+        """Any number of objects, in messages of 1 to 100,000. Order, errors, flow control and limits are those of
+        PredictionService.StreamPredict: one reply a message, in order, and the first message that fails ends the stream.
+        """
 
 def add_AnomalyServiceServicer_to_server(servicer: AnomalyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -45,6 +45,11 @@ class PredictionServiceStub(object):
                 request_serializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.SerializeToString,
                 response_deserializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.FromString,
                 _registered_method=True)
+        self.StreamPredict = channel.stream_stream(
+                '/orrery.inference.v1.PredictionService/StreamPredict',
+                request_serializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.SerializeToString,
+                response_deserializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.FromString,
+                _registered_method=True)
 
 
 class PredictionServiceServicer(object):
@@ -65,6 +70,24 @@ class PredictionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamPredict(self, request_iterator, context):
+        """Any number of objects, in messages of 1 to 100,000; for single objects in quick succession, or more than one message
+        holds.
+
+        Order: one reply for each message, in the order of the messages.
+        Model: each message chooses, and each reply names the one version that answered all of it.
+        Errors: the first message that fails ends the stream with the status that PredictColumns would have; replies to
+        all messages before it have been sent, and fields are named by their path within the message.
+        Flow control: a few messages are worked on at a time; beyond them the server stops reading until replies are read.
+        Read and write at the same time, or both sides wait for ever. Close the sending side to end the stream.
+        Limits: each message has the deadline of a PredictColumns call, within the stream's own. A server renews its
+        connections (every ten minutes unless set otherwise) and may then end a stream with UNAVAILABLE: go on in a new one
+        from the first message without a reply.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PredictionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -75,6 +98,11 @@ def add_PredictionServiceServicer_to_server(servicer, server):
             ),
             'PredictColumns': grpc.unary_unary_rpc_method_handler(
                     servicer.PredictColumns,
+                    request_deserializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.FromString,
+                    response_serializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.SerializeToString,
+            ),
+            'StreamPredict': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamPredict,
                     request_deserializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.FromString,
                     response_serializer=orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.SerializeToString,
             ),
@@ -132,6 +160,33 @@ class PredictionService(object):
             request,
             target,
             '/orrery.inference.v1.PredictionService/PredictColumns',
+            orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.SerializeToString,
+            orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamPredict(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/orrery.inference.v1.PredictionService/StreamPredict',
             orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsRequest.SerializeToString,
             orrery_dot_inference_dot_v1_dot_prediction__service__pb2.PredictColumnsResponse.FromString,
             options,

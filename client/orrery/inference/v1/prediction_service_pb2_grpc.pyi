@@ -37,6 +37,20 @@ class PredictionServiceStub:
     """Up to 1,000 objects as rows."""
     PredictColumns: _grpc.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictColumnsRequest, _prediction_service_pb2.PredictColumnsResponse]
     """Up to 100,000 objects as columns."""
+    StreamPredict: _grpc.StreamStreamMultiCallable[_prediction_service_pb2.PredictColumnsRequest, _prediction_service_pb2.PredictColumnsResponse]
+    """Any number of objects, in messages of 1 to 100,000; for single objects in quick succession, or more than one message
+    holds.
+
+    Order: one reply for each message, in the order of the messages.
+    Model: each message chooses, and each reply names the one version that answered all of it.
+    Errors: the first message that fails ends the stream with the status that PredictColumns would have; replies to
+    all messages before it have been sent, and fields are named by their path within the message.
+    Flow control: a few messages are worked on at a time; beyond them the server stops reading until replies are read.
+    Read and write at the same time, or both sides wait for ever. Close the sending side to end the stream.
+    Limits: each message has the deadline of a PredictColumns call, within the stream's own. A server renews its
+    connections (every ten minutes unless set otherwise) and may then end a stream with UNAVAILABLE: go on in a new one
+    from the first message without a reply.
+    """
 
 @_typing.type_check_only
 class PredictionServiceAsyncStub(PredictionServiceStub):
@@ -47,6 +61,20 @@ class PredictionServiceAsyncStub(PredictionServiceStub):
     """Up to 1,000 objects as rows."""
     PredictColumns: _aio.UnaryUnaryMultiCallable[_prediction_service_pb2.PredictColumnsRequest, _prediction_service_pb2.PredictColumnsResponse]  # type: ignore[assignment]
     """Up to 100,000 objects as columns."""
+    StreamPredict: _aio.StreamStreamMultiCallable[_prediction_service_pb2.PredictColumnsRequest, _prediction_service_pb2.PredictColumnsResponse]  # type: ignore[assignment]
+    """Any number of objects, in messages of 1 to 100,000; for single objects in quick succession, or more than one message
+    holds.
+
+    Order: one reply for each message, in the order of the messages.
+    Model: each message chooses, and each reply names the one version that answered all of it.
+    Errors: the first message that fails ends the stream with the status that PredictColumns would have; replies to
+    all messages before it have been sent, and fields are named by their path within the message.
+    Flow control: a few messages are worked on at a time; beyond them the server stops reading until replies are read.
+    Read and write at the same time, or both sides wait for ever. Close the sending side to end the stream.
+    Limits: each message has the deadline of a PredictColumns call, within the stream's own. A server renews its
+    connections (every ten minutes unless set otherwise) and may then end a stream with UNAVAILABLE: go on in a new one
+    from the first message without a reply.
+    """
 
 class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Is it potentially hazardous, and which orbit class? The network's answer beside the exact rule's."""
@@ -66,5 +94,25 @@ class PredictionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_prediction_service_pb2.PredictColumnsResponse, _abc.Awaitable[_prediction_service_pb2.PredictColumnsResponse]]:
         """Up to 100,000 objects as columns."""
+
+    @_abc_1.abstractmethod
+    def StreamPredict(
+        self,
+        request_iterator: _MaybeAsyncIterator[_prediction_service_pb2.PredictColumnsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_prediction_service_pb2.PredictColumnsResponse], _abc.AsyncIterator[_prediction_service_pb2.PredictColumnsResponse]]:
+        """Any number of objects, in messages of 1 to 100,000; for single objects in quick succession, or more than one message
+        holds.
+
+        Order: one reply for each message, in the order of the messages.
+        Model: each message chooses, and each reply names the one version that answered all of it.
+        Errors: the first message that fails ends the stream with the status that PredictColumns would have; replies to
+        all messages before it have been sent, and fields are named by their path within the message.
+        Flow control: a few messages are worked on at a time; beyond them the server stops reading until replies are read.
+        Read and write at the same time, or both sides wait for ever. Close the sending side to end the stream.
+        Limits: each message has the deadline of a PredictColumns call, within the stream's own. A server renews its
+        connections (every ten minutes unless set otherwise) and may then end a stream with UNAVAILABLE: go on in a new one
+        from the first message without a reply.
+        """
 
 def add_PredictionServiceServicer_to_server(servicer: PredictionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Adaptive micro-batching: what arrives while a call is under way goes together in the next one.
+
+Nobody waits for company: when the backend is idle a caller's rows leave at once. A batch is formed when a call comes
+back, of the callers still there, so that a caller who has gone costs the backend nothing.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.front import metrics
+from gateway.serving.errors import DeadlineExceeded
+
+Floats = NDArray[np.float64]
+
+
+class Divisible(Protocol):
+    """An answer whose columns follow the rows of the question."""
+
+    def part(self, rows: slice) -> Self:
+        """The answer to some of the rows."""
+
+
+Answer = TypeVar("Answer", bound=Divisible)
+
+
+@dataclass(slots=True, eq=False)
+class _Caller(Generic[Answer]):
+    rows: Floats
+    deadline_s: float
+    since_s: float
+    metadata: Any
+    answer: asyncio.Future[Answer]
+
+
+@dataclass(slots=True)
+class _Lane(Generic[Answer]):
+    """Callers of one selector: those who wait, and how many calls are under way."""
+
+    waiting: deque[_Caller[Answer]] = field(default_factory=deque)
+    under_way: int = 0
+
+
+class MicroBatcher(Generic[Answer]):
+    """Merges the rows of concurrent callers who ask the same model."""
+
+    def __init__(self, ask: Callable[..., Awaitable[Answer]], *, most_rows: int, most_under_way: int) -> None:
+        """Begin idle.
+
+        Args:
+            ask: `ask(selector, rows, timeout=s, metadata=m)` puts the question to the backend.
+            most_rows: in a merged call; a caller with more goes alone.
+            most_under_way: calls of one selector at a time.
+        """
+        self._ask = ask
+        self._most_rows = most_rows
+        self._most_under_way = most_under_way
+        self._lanes: dict[bytes, _Lane[Answer]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def submit(self, selector: bytes, rows: Floats, *, timeout: float, metadata: Any = None) -> Answer:  # noqa: ASYNC109  # gRPC's own word for it; a timer is cheaper than asyncio.timeout
+        """Have rows answered.
+
+        Args:
+            selector: callers with equal ones may be merged.
+            rows: (N, columns), checked: a batch must not fail for one caller's input.
+            timeout: s.
+            metadata: of the call, if this caller's rows are its first.
+
+        Raises:
+            DeadlineExceeded: the timeout passed first.
+            Exception: what `ask` raised for the whole batch.
+        """
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        caller: _Caller[Answer] = _Caller(rows, now_s + timeout, now_s, metadata, loop.create_future())
+        lane = self._lanes.setdefault(selector, _Lane())
+        lane.waiting.append(caller)
+        self._send(selector, lane)
+        timer = loop.call_at(caller.deadline_s, _expire, caller.answer)
+        try:
+            # Cancelling whoever waits here cancels the future, which is how the batch learns of it.
+            return await caller.answer
+        finally:
+            timer.cancel()
+
+    def _send(self, selector: bytes, lane: _Lane[Answer]) -> None:
+        while lane.under_way < self._most_under_way and (callers := self._next(lane.waiting)):
+            lane.under_way += 1
+            task = asyncio.create_task(self._run(selector, callers))
+            self._tasks.add(task)
+            task.add_done_callback(partial(self._came_back, selector, lane))
+            _cancel_when_all_are_gone(task, callers)
+        if not lane.under_way and not lane.waiting:
+            self._lanes.pop(selector, None)
+
+    def _came_back(self, selector: bytes, lane: _Lane[Answer], task: asyncio.Task[None]) -> None:
+        # Not at the end of `_run`: a task that is cancelled before its first step never gets there.
+        self._tasks.discard(task)
+        lane.under_way -= 1
+        self._send(selector, lane)
+
+    def _next(self, waiting: deque[_Caller[Answer]]) -> list[_Caller[Answer]]:
+        """The callers of the next call, in the order of their arrival; those who have gone are dropped."""
+        callers: list[_Caller[Answer]] = []
+        count = 0
+        while waiting:
+            if waiting[0].answer.done():
+                waiting.popleft()
+                continue
+            count += len(waiting[0].rows)
+            if callers and count > self._most_rows:
+                break
+            callers.append(waiting.popleft())
+        return callers
+
+    async def _run(self, selector: bytes, callers: list[_Caller[Answer]]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for caller in callers:
+            metrics.QUEUE_SECONDS.observe(now_s - caller.since_s)
+        rows = np.concatenate([caller.rows for caller in callers]) if len(callers) > 1 else callers[0].rows
+        metrics.BATCH_CALLS.observe(len(callers))
+        longest_s = max(caller.deadline_s for caller in callers) - now_s
+        try:
+            answer = await self._ask(selector, rows, timeout=longest_s, metadata=callers[0].metadata)
+        except Exception as error:  # noqa: BLE001  # handed to every caller, none of it is swallowed
+            for caller in callers:
+                if not caller.answer.done():
+                    caller.answer.set_exception(error)
+        else:
+            _hand_out(answer, callers)
+
+
+def _hand_out(answer: Answer, callers: list[_Caller[Answer]]) -> None:
+    start = 0
+    for caller in callers:
+        end = start + len(caller.rows)
+        if not caller.answer.done():
+            caller.answer.set_result(answer.part(slice(start, end)))
+        start = end
+
+
+def _expire(answer: asyncio.Future[Any]) -> None:
+    if not answer.done():
+        answer.set_exception(DeadlineExceeded())
+
+
+def _cancel_when_all_are_gone(task: asyncio.Task[None], callers: list[_Caller[Answer]]) -> None:
+    """Nobody left to tell: the backend need not go on."""
+    left = len(callers)
+
+    def one_is_done(_: asyncio.Future[Answer]) -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            # After a reply there is nothing to cancel any more; this only ever ends a call without callers.
+            task.cancel()
+
+    for caller in callers:
+        caller.answer.add_done_callback(one_is_done)

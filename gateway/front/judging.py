@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The network and the exact rule, side by side: the model server works while the definitions are applied here."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.front import metrics
+from gateway.front.batching import MicroBatcher
+from gateway.front.rules import MODEL_COLUMNS, Verdicts, judge
+from gateway.front.settings import FrontSettings
+from gateway.front.tf_serving import Answer, TensorFlowServing
+from gateway.serving.errors import ModelUnusable
+from gateway.serving.streams import in_order
+from orrery.inference import v1
+
+Floats = NDArray[np.float64]
+
+_FEW_ROWS: Final = 128
+"""Half a millisecond of MOIDs: up to here a thread would cost the event loop more than the work does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one version of the network, and what the definitions say of N orbits.
+
+    Attributes:
+        pha_probability: (N,).
+        potentially_hazardous: (N,) by the network.
+        class_probabilities: (N, 4) of Atira, Aten, Apollo, Amor.
+        rules: the definitions' verdicts.
+        version: of the model; one for all rows.
+    """
+
+    pha_probability: NDArray[Any]
+    potentially_hazardous: NDArray[np.bool_]
+    class_probabilities: NDArray[Any]
+    rules: Verdicts
+    version: int
+
+    def part(self, rows: slice) -> Self:
+        """Of some of the orbits."""
+        rules = Verdicts(
+            self.rules.earth_moid_au[rows], self.rules.potentially_hazardous[rows], self.rules.orbit_class[rows]
+        )
+        return type(self)(
+            self.pha_probability[rows],
+            self.potentially_hazardous[rows],
+            self.class_probabilities[rows],
+            rules,
+            self.version,
+        )
+
+
+class Judges:
+    """Asks both; small questions of concurrent callers are merged, large ones divided."""
+
+    def __init__(self, models: TensorFlowServing, settings: FrontSettings) -> None:
+        """Take the model server and the limits."""
+        self._models = models
+        self._name = settings.classifier_name
+        self._most_rows = settings.batch_max_rows
+        self._part_rows = settings.column_part_rows
+        self._parts_under_way = settings.column_parts_under_way
+        self._batcher: MicroBatcher[Judgement] = MicroBatcher(
+            self._ask, most_rows=settings.batch_max_rows, most_under_way=settings.batches_under_way
+        )
+        # What a version says of itself never changes: (variant, training data).
+        self._descriptions: dict[int, tuple[str, str]] = {}
+
+    async def judge(self, selector: bytes, rows: Floats, budget: dict[str, Any]) -> Judgement:
+        """Everything there is to say of some orbits, by one version of the model.
+
+        Args:
+            selector: a serialised ModelSelector.
+            rows: (N, 7), see `gateway.front.rules.COLUMNS`; checked.
+            budget: timeout and metadata, see `gateway.serving.channels.onward`.
+
+        Raises:
+            ServingError: there is no such version, or the model server is away, too slow or too busy.
+        """
+        if len(rows) <= self._most_rows:
+            return await self._batcher.submit(selector, rows, **budget)
+        async with asyncio.timeout(None) as limit:
+            limit.reschedule(asyncio.get_running_loop().time() + budget["timeout"])
+            parts = await self._parts(selector, rows, budget)
+            versions = {part.version for part in parts}
+            if len(versions) > 1:
+                # Another version came between the parts: once more, all of it from the newer one.
+                pinned = v1.ModelSelector(version=max(versions)).SerializeToString()
+                parts = await self._parts(pinned, rows, budget)
+        return _joined(parts)
+
+    async def describe(self, version: int, selector: v1.ModelSelector, budget: dict[str, Any]) -> v1.ModelSpec:
+        """The model that answered, in its own words; asked for once a version."""
+        if version not in self._descriptions:
+            inputs = {"rows": np.zeros(1, np.int32)}
+            said = await self._models.predict("describe", inputs, v1.ModelSelector(version=version), **budget)
+            words = (said.outputs["variant"][0].decode(), said.outputs["training_data"][0].decode())
+            self._descriptions[version] = words
+        variant, training_data = self._descriptions[version]
+        return v1.ModelSpec(
+            name=self._name,
+            version=version,
+            version_label=selector.version_label,
+            variant=variant,
+            training_data=training_data,
+        )
+
+    async def _parts(self, selector: bytes, rows: Floats, budget: dict[str, Any]) -> list[Judgement]:
+        async def divided() -> AsyncIterator[Floats]:
+            for start in range(0, len(rows), self._part_rows):
+                yield rows[start : start + self._part_rows]
+
+        ask = partial(self._ask, selector, **budget)
+        most = self._parts_under_way
+        return [part async for part in in_order(divided(), ask, weigh=len, most_messages=most, most_weight=len(rows))]
+
+    async def _ask(self, selector: bytes, rows: Floats, **budget: Any) -> Judgement:
+        metrics.BATCH_ROWS.observe(len(rows))
+        inputs = {"orbits": np.ascontiguousarray(rows[:, :MODEL_COLUMNS])}
+        choice = v1.ModelSelector.FromString(selector)
+        asking = asyncio.ensure_future(self._models.predict("serving_default", inputs, choice, **budget))
+        try:
+            if len(rows) <= _FEW_ROWS:
+                # One turn of the loop, so that the question is on its way before this thread computes.
+                await asyncio.sleep(0)
+                rules = judge(rows)
+            else:
+                rules = await asyncio.to_thread(judge, rows)
+            return _judgement(await asking, rules, len(rows), self._name)
+        finally:
+            asking.cancel()
+
+
+def _judgement(answer: Answer, rules: Verdicts, count: int, model: str) -> Judgement:
+    """Both together; a model that breaks its promise must not reach the caller as a number."""
+    outputs = answer.outputs
+    shapes = {"pha_probability": (count,), "potentially_hazardous": (count,), "class_probabilities": (count, 4)}
+    for name, shape in shapes.items():
+        values = outputs.get(name)
+        if values is None or values.shape != shape or not np.isfinite(values).all():
+            raise ModelUnusable(model)
+    return Judgement(
+        outputs["pha_probability"],
+        outputs["potentially_hazardous"],
+        outputs["class_probabilities"],
+        rules,
+        answer.version,
+    )
+
+
+def _joined(parts: list[Judgement]) -> Judgement:
+    rules = Verdicts(
+        np.concatenate([part.rules.earth_moid_au for part in parts]),
+        np.concatenate([part.rules.potentially_hazardous for part in parts]),
+        np.concatenate([part.rules.orbit_class for part in parts]),
+    )
+    return Judgement(
+        np.concatenate([part.pha_probability for part in parts]),
+        np.concatenate([part.potentially_hazardous for part in parts]),
+        np.concatenate([part.class_probabilities for part in parts]),
+        rules,
+        parts[0].version,
+    )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Streams both ways: several messages worked on at a time, replies in order, no more read than is being answered."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+Request = TypeVar("Request")
+Reply = TypeVar("Reply")
+
+
+class _Room:
+    """How much is being worked on: a number of messages, and their summed weight."""
+
+    def __init__(self, most_messages: int, most_weight: int) -> None:
+        self._most_messages, self._most_weight = most_messages, most_weight
+        self._messages = self._weight = 0
+        self._freed = asyncio.Event()
+
+    async def take(self, weight: int) -> None:
+        """Wait until one more fits; one always fits into an empty room."""
+        while self._messages and (self._messages >= self._most_messages or self._weight + weight > self._most_weight):
+            self._freed.clear()
+            await self._freed.wait()
+        self._messages += 1
+        self._weight += weight
+
+    def free(self, weight: int) -> None:
+        """Give back what one took."""
+        self._messages -= 1
+        self._weight -= weight
+        self._freed.set()
+
+
+async def in_order(
+    requests: AsyncIterable[Request],
+    answer: Callable[[Request], Awaitable[Reply]],
+    *,
+    weigh: Callable[[Request], int],
+    most_messages: int,
+    most_weight: int,
+) -> AsyncIterator[Reply]:
+    """Answer the messages of a stream, several at a time, and yield the replies in the messages' order.
+
+    A reply counts as being worked on until whoever iterates takes the next: a caller who does not read is not read.
+    The first failure ends it, after the replies to all earlier messages; whatever is under way is cancelled then.
+
+    Args:
+        requests: the stream.
+        answer: answers one message.
+        weigh: the size of a message, in any unit.
+        most_messages: worked on at a time.
+        most_weight: summed over the messages worked on; one message alone may weigh more.
+
+    Raises:
+        Exception: what `answer` or the stream raised.
+    """
+    room = _Room(most_messages, most_weight)
+    under_way: asyncio.Queue[tuple[asyncio.Task[Reply], int] | None] = asyncio.Queue()
+    tasks: set[asyncio.Task[Reply]] = set()
+
+    async def read() -> None:
+        try:
+            async for request in requests:
+                weight = weigh(request)
+                await room.take(weight)
+                task = asyncio.ensure_future(answer(request))
+                tasks.add(task)
+                under_way.put_nowait((task, weight))
+        finally:
+            under_way.put_nowait(None)
+
+    reader = asyncio.create_task(read())
+    try:
+        while (entry := await under_way.get()) is not None:
+            task, weight = entry
+            reply = await task
+            tasks.discard(task)
+            yield reply
+            room.free(weight)
+        await reader
+    finally:
+        for left in (reader, *tasks):
+            left.cancel()
+        for left in (reader, *tasks):
+            # Whatever else fails now comes after the failure that the caller is told of.
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await left
