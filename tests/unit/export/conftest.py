@@ -1,18 +1,32 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the export's tests share: rows of the kinds catalogues really hold, and one tiny model published for all."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from export.data import catalogue
 from export.publishing.publish import Published
+from tests.unit.export.local_service import Answer, LocalService
 
 TINY_ORBITS = 12_000
 
 
 def quiet(what: str, fraction: float) -> None:
     """A progress display that shows nothing."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., LocalService]]:
+    """Starts real HTTP servers on loopback, each with its answers."""
+    with ExitStack() as stack:
+
+        def start(*answers: Answer | Callable[..., Answer]) -> LocalService:
+            return stack.enter_context(LocalService(answers))
+
+        yield start
 
 
 @pytest.fixture(scope="session")

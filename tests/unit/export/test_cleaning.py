@@ -45,6 +45,7 @@ def kept(change: dict[str, str]) -> Any:
         ({"e": ""}, "orbit incomplete or not numeric"),
         ({"node": "n/a"}, "orbit incomplete or not numeric"),
         ({"epoch_jd": ""}, "orbit incomplete or not numeric"),
+        ({"epoch_jd": "61000"}, "epoch outside JD 2415020.5 to 2488069.5"),
         ({"tp": "", "m": ""}, "orbit incomplete or not numeric"),
         ({"q": "", "a": ""}, "orbit incomplete or not numeric"),
         ({"q": "-0.7461", "a": "-0.9223"}, "orbit impossible"),
