@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
+from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY
 from gateway.serving.errors import (
     BackendRefusal,
     BackendUnavailable,
@@ -18,8 +19,11 @@ from gateway.serving.errors import (
     Overloaded,
     ServingError,
 )
-from gateway.serving.interceptor import REQUEST_ID_KEY, Context, current_request_id
+from gateway.serving.interceptor import Context, current_request_id
+from gateway.serving.renewing import RenewingChannel
 from gateway.serving.server import NOT_SERVING, SERVING
+from gateway.serving.settings import BackendSettings
+from gateway.serving.transport import channel_credentials
 
 # Every method behind the front is idempotent, so a call that found no server, or lost it, is tried again.
 _SERVICE_CONFIG = json.dumps(
@@ -41,14 +45,24 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
-def open_channel(address: str, max_message_bytes: int) -> grpc.aio.Channel:
+def open_channel(address: str, max_message_bytes: int, security: BackendSettings | None = None) -> grpc.aio.Channel:
     """A channel that balances over all addresses of a name, retries, and comes back within a second.
 
     Args:
-        address: a gRPC target: "127.0.0.1:50052", "dns:///anomaly.orrery.svc:50052".
+        address: a gRPC target: "127.0.0.1:50052", "dns:///anomaly.orrery.svc:50052". "plaintext:" before it makes an
+            exception where the other channels use TLS.
         max_message_bytes: of requests and of replies.
+        security: certificates; `ORRERY_BACKEND_…` unless given.
+
+    Raises:
+        UnsafeSettings: plaintext across a network that nothing allows.
+        OSError: a certificate cannot be read.
+        ValueError: it makes no sense.
     """
-    options = [
+    settings = security or BackendSettings()
+    target = address.removeprefix("plaintext:")
+    files = None if target != address else channel_credentials(target, settings)
+    options: list[tuple[str, Any]] = [
         ("grpc.service_config", _SERVICE_CONFIG),
         ("grpc.enable_retries", 1),
         ("grpc.max_receive_message_length", max_message_bytes),
@@ -60,7 +74,13 @@ def open_channel(address: str, max_message_bytes: int) -> grpc.aio.Channel:
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 5_000),
     ]
-    return grpc.aio.insecure_channel(address, options=options)
+    if files is None:
+        return grpc.aio.insecure_channel(target, options=options)
+    if settings.server_name:
+        options.append(("grpc.ssl_target_name_override", settings.server_name))
+    return RenewingChannel(
+        files.current, lambda credentials: grpc.aio.secure_channel(target, credentials, options=options)
+    )
 
 
 def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[str, Any]:
@@ -81,7 +101,10 @@ def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[st
     timeout_s = cap_s if remaining_s is None else min(cap_s, remaining_s - margin_s)
     if timeout_s <= 0:
         raise DeadlineExceeded
-    return {"timeout": timeout_s, "metadata": ((REQUEST_ID_KEY, current_request_id()),)}
+    metadata: tuple[tuple[str, str], ...] = ((REQUEST_ID_KEY, current_request_id()),)
+    if (traceparent := TRACEPARENT.get()) is not None:
+        metadata = (*metadata, (TRACEPARENT_KEY, traceparent))
+    return {"timeout": timeout_s, "metadata": metadata}
 
 
 def refusal_of(error: grpc.aio.AioRpcError, backend: str) -> ServingError:
@@ -90,10 +113,13 @@ def refusal_of(error: grpc.aio.AioRpcError, backend: str) -> ServingError:
     A status with details of ours goes on as it is; a bare one came from the transport or from a server of another
     make, and is said in our words.
     """
+    code = error.code()
+    if code in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}:
+        # It is us whom the pod does not let in; our caller can do nothing about it.
+        return BackendUnavailable(backend)
     status = rpc_status.from_call(error)
     if status is not None and status.details:
         return BackendRefusal(status)
-    code = error.code()
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded()
     if code is grpc.StatusCode.CANCELLED:

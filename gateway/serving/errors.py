@@ -85,6 +85,26 @@ class Overloaded(ServingError):
         super().__init__(f"too many requests at once; retry after {retry_after_s:g} s")
 
 
+class Unauthenticated(ServingError):
+    """Nothing acceptable says who is asking."""
+
+
+class PermissionDenied(ServingError):
+    """The caller lacks the role that a method needs."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        super().__init__(f"this method needs the role {role!r}")
+
+
+class QuotaExceeded(ServingError):
+    """One caller asks for more than its share."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"the quota of this caller is used up; retry after {retry_after_s:.3g} s")
+
+
 class ModelUnusable(ServingError):
     """A model replied with something its signature does not promise."""
 
@@ -147,10 +167,26 @@ def _cancelled(error: Cancelled) -> status_pb2.Status:
 
 
 def _overloaded(error: Overloaded) -> status_pb2.Status:
+    return _come_back(error, _reason(v1.ERROR_REASON_OVERLOADED))
+
+
+def _quota_exceeded(error: QuotaExceeded) -> status_pb2.Status:
+    return _come_back(error, _reason(v1.ERROR_REASON_QUOTA_EXCEEDED))
+
+
+def _come_back(error: Overloaded | QuotaExceeded, reason: error_details_pb2.ErrorInfo) -> status_pb2.Status:
     delay = Duration()
     delay.FromNanoseconds(int(error.retry_after_s * 1e9))
-    retry = error_details_pb2.RetryInfo(retry_delay=delay)
-    return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), _reason(v1.ERROR_REASON_OVERLOADED), retry)
+    return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), reason, error_details_pb2.RetryInfo(retry_delay=delay))
+
+
+def _unauthenticated(error: Unauthenticated) -> status_pb2.Status:
+    return _status(code_pb2.UNAUTHENTICATED, str(error), _reason(v1.ERROR_REASON_UNAUTHENTICATED))
+
+
+def _permission_denied(error: PermissionDenied) -> status_pb2.Status:
+    reason = _reason(v1.ERROR_REASON_PERMISSION_DENIED, role=error.role)
+    return _status(code_pb2.PERMISSION_DENIED, str(error), reason)
 
 
 def _model_unusable(error: ModelUnusable) -> status_pb2.Status:
@@ -171,6 +207,9 @@ _TABLE: dict[type, Callable[..., status_pb2.Status]] = {
     Cancelled: _cancelled,
     Overloaded: _overloaded,
     ModelUnusable: _model_unusable,
+    Unauthenticated: _unauthenticated,
+    PermissionDenied: _permission_denied,
+    QuotaExceeded: _quota_exceeded,
 }
 
 

@@ -1,40 +1,87 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What happens around every call: a request id, a log line, metrics, and the way from an error to a status."""
+"""What happens around every call: a request id, a log line, metrics, guards, and the way from an error to a status."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
-from gateway.serving.errors import status_of
+from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
+from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, status_of
+from gateway.serving.guard import Guard
 
-REQUEST_ID_KEY = "x-request-id"
+__all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Health probes and reflection come by the second and say nothing.
 _QUIET = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
+# What a caller is told who came while the server was full.
+RETRY_AFTER_S = 0.5
 
 log = structlog.get_logger()
 
-Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
+
+# Makes of what a call came with what its handler takes, once the call is let in.
+_Open: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
+
+
+class Span(Protocol):
+    """A call in a trace."""
+
+    traceparent: str
+
+    def end(self, code: str, request_id: str) -> None:
+        """Close it with the call's status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What settings may add around calls; what is None costs nothing.
+
+    Attributes:
+        guard: lets calls in, or not.
+        most_calls: served at once; one more is told to come back.
+        begin_span: of a method and the call's metadata.
+        report: an internal error, its method and its request id.
+    """
+
+    guard: Guard | None = None
+    most_calls: int | None = None
+    begin_span: Callable[[str, Any], Span] | None = None
+    report: Callable[[BaseException, str, str], None] | None = None
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every handler of a server.
 
     A call keeps the id in its `x-request-id` metadata (at most 64 of A-Z a-z 0-9 . _ -) or is given one; the id is in
-    every log line while the call is served, and goes back in the trailing metadata.
+    every log line while the call is served, and goes back in the trailing metadata. A request is decoded after the
+    guard has let the call in.
     """
+
+    def __init__(self, hooks: Hooks | None = None) -> None:
+        """Begin with no call.
+
+        Args:
+            hooks: what stands before and beside every call.
+        """
+        self.hooks = hooks or Hooks()
+        self.calls = 0
+        # By method: the handler that was wrapped, and what it became. A server serves few methods.
+        self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any]]] = {}
 
     async def intercept_service(
         self,
@@ -44,36 +91,111 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Wrap the handler that would serve this call."""
         handler = await continuation(handler_call_details)
         method: str = handler_call_details.method
-        if handler is None or method.removeprefix("/").startswith(_QUIET):
-            return handler
+        if handler is None:
+            return None
+        known = self._wrapped.get(method)
+        if known is not None and known[0] is handler:
+            return known[1]
+        guard = self.hooks.guard
+        quiet = method.removeprefix("/").startswith(_QUIET)
+        wrapped = handler if quiet and not (guard and guard.stands_before(method)) else self._wrap(method, handler)
+        self._wrapped[method] = (handler, wrapped)
+        return wrapped
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        served = _Method(self, method)
         wrap, serve = _WRAPPERS[handler.request_streaming, handler.response_streaming]
-        inner = getattr(handler, serve)
-        coders = (handler.request_deserializer, handler.response_serializer)
         make = getattr(grpc, f"{serve}_rpc_method_handler")
-        wrapped: grpc.RpcMethodHandler[Any, Any] = make(wrap(method, inner), *coders)
+        open_call: _Open
+        if handler.request_streaming:
+            open_call, parse = served.open_stream, handler.request_deserializer
+        else:
+            open_call, parse = served.opener(handler.request_deserializer), None
+        wrapped: grpc.RpcMethodHandler[Any, Any] = make(
+            wrap(served, getattr(handler, serve), open_call), parse, handler.response_serializer
+        )
         return wrapped
 
 
-def _unary(method: str, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Awaitable[Any]]:
+class _Method:
+    """A method being served: its metrics, ready to be counted in, and its interceptor's hooks."""
+
+    def __init__(self, interceptor: CallInterceptor, method: str) -> None:
+        self.interceptor = interceptor
+        self.hooks = interceptor.hooks
+        self.name = method
+        service, _, name = method.removeprefix("/").rpartition("/")
+        self._labels = (service, name)
+        self.started = metrics.STARTED.labels(service, name)
+        self.in_flight = metrics.IN_FLIGHT.labels(service, name)
+        self._ended: dict[str, tuple[Any, Any]] = {}
+
+    def ended(self, code: str, elapsed_s: float) -> None:
+        """Count a call that came to an end."""
+        if code not in self._ended:
+            labels = (*self._labels, code)
+            self._ended[code] = (metrics.SECONDS.labels(*labels), metrics.HANDLED.labels(*labels))
+        seconds, handled = self._ended[code]
+        seconds.observe(elapsed_s)
+        handled.inc()
+
+    async def _admit(self, context: Context, size_bytes: int) -> str:
+        hooks = self.hooks
+        if hooks.most_calls is not None and self.interceptor.calls > hooks.most_calls:
+            raise Overloaded(RETRY_AFTER_S)
+        return "" if hooks.guard is None else await hooks.guard.admit(self.name, context, size_bytes)
+
+    def opener(self, parse: Callable[[bytes], Any] | None) -> _Open:
+        """Lets a call in, then decodes its request (which is forwarded as bytes where there is no decoder)."""
+
+        async def open_call(request: bytes, context: Context) -> Any:
+            await self._admit(context, len(request))
+            if parse is None:
+                return request
+            try:
+                return parse(request)
+            except DecodeError as error:
+                raise InvalidRequest([FieldViolation("request", "not a message of this method")]) from error
+
+        return open_call
+
+    async def open_stream(self, requests: Any, context: Context) -> Any:
+        """Lets a call in; where there are quotas, its messages are let in one by one."""
+        caller = await self._admit(context, 0)
+        guard = self.hooks.guard
+        return requests if guard is None or not guard.paces else _paced(requests, guard, caller)
+
+
+async def _paced(requests: AsyncIterator[Any], guard: Guard, caller: str) -> AsyncIterator[Any]:
+    async for request in requests:
+        await guard.pace(caller, len(request) if isinstance(request, bytes) else request.ByteSize())
+        yield request
+
+
+def _unary(
+    served: _Method, inner: Callable[[Any, Context], Awaitable[Any]], open_call: _Open
+) -> Callable[[Any, Context], Awaitable[Any]]:
     async def serve(request: Any, context: Context) -> Any:
-        async with _observed(method, context):
-            return await inner(request, context)
+        async with _Observed(served, context):
+            return await inner(await open_call(request, context), context)
 
     return serve
 
 
 def _stream(
-    method: str, inner: Callable[[Any, Context], AsyncIterator[Any]]
+    served: _Method, inner: Callable[[Any, Context], AsyncIterator[Any]], open_call: _Open
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with _observed(method, context), contextlib.aclosing(inner(request, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
-            async for reply in replies:
-                yield reply
+        async with _Observed(served, context):
+            opened = await open_call(request, context)
+            async with contextlib.aclosing(inner(opened, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
+                async for reply in replies:
+                    yield reply
 
     return serve
 
 
-_WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[str, Any], Any], str]] = {
+_WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[_Method, Any, _Open], Any], str]] = {
     (False, False): (_unary, "unary_unary"),
     (False, True): (_stream, "unary_stream"),
     (True, False): (_unary, "stream_unary"),
@@ -86,44 +208,66 @@ def current_request_id() -> str:
     return str(structlog.contextvars.get_contextvars()["request_id"])
 
 
-def _request_id_of(context: Context) -> str:
+def _request_id_of(metadata: Any) -> str:
     """The id that the caller gave, if it is a sane one, else a new one."""
-    for key, value in context.invocation_metadata() or ():
+    for key, value in metadata:
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return uuid.uuid4().hex
 
 
-@contextlib.asynccontextmanager
-async def _observed(method: str, context: Context) -> AsyncIterator[None]:
-    """Serve one call: log and count it, and turn what it raises into a status."""
-    service, _, name = method.removeprefix("/").rpartition("/")
-    request_id = _request_id_of(context)
-    context.set_trailing_metadata(((REQUEST_ID_KEY, request_id),))
-    metrics.STARTED.labels(service, name).inc()
-    started = time.perf_counter()
-    code = "OK"
-    with structlog.contextvars.bound_contextvars(request_id=request_id), _in_flight(service, name):
+class _Observed:
+    """Serves one call: logs and counts it, and turns what it raises into a status.
+
+    gRPC runs every call in a task of its own, so what is bound to the task's context needs no unbinding.
+    """
+
+    __slots__ = ("_context", "_request_id", "_served", "_span", "_started_s")
+
+    def __init__(self, served: _Method, context: Context) -> None:
+        self._served = served
+        self._context = context
+
+    async def __aenter__(self) -> None:
+        served = self._served
+        metadata = self._context.invocation_metadata() or ()
+        self._request_id = _request_id_of(metadata)
+        self._context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
+        structlog.contextvars.bind_contextvars(request_id=self._request_id)
+        begin_span = served.hooks.begin_span
+        self._span = None if begin_span is None else begin_span(served.name, metadata)
+        if self._span is not None:
+            TRACEPARENT.set(self._span.traceparent)
+        served.started.inc()
+        served.in_flight.inc()
+        served.interceptor.calls += 1
+        self._started_s = time.perf_counter()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not isinstance(error, Exception):
+            # Else it was cancelled, or is a stream that was closed before its end.
+            self._end("OK" if error is None else "CANCELLED")
+            return
+        status = status_of(error, self._request_id)
+        if status.code == code_pb2.INTERNAL:
+            log.error("internal error", method=self._served.name, exc_info=error)
+            if self._served.hooks.report is not None:
+                self._served.hooks.report(error, self._served.name, self._request_id)
+        rich = rpc_status.to_status(status)
+        trailing = (*rich.trailing_metadata, (REQUEST_ID_KEY, self._request_id))
         try:
-            yield
-        except asyncio.CancelledError:
-            code = "CANCELLED"
-            raise
-        except Exception as error:  # the one place that answers for everything unforeseen
-            status = status_of(error, request_id)
-            code = code_pb2.Code.Name(status.code)
-            if status.code == code_pb2.INTERNAL:
-                log.exception("internal error", method=method)
-            rich = rpc_status.to_status(status)
-            await context.abort(rich.code, rich.details, (*rich.trailing_metadata, (REQUEST_ID_KEY, request_id)))
+            await self._context.abort(rich.code, rich.details, trailing)
         finally:
-            elapsed_s = time.perf_counter() - started
-            metrics.SECONDS.labels(service, name).observe(elapsed_s)
-            metrics.HANDLED.labels(service, name, code).inc()
-            log.debug("call", method=method, code=code, elapsed_ms=round(elapsed_s * 1e3, 3))
+            self._end(code_pb2.Code.Name(status.code))
 
-
-@contextlib.contextmanager
-def _in_flight(service: str, name: str) -> Any:
-    with metrics.IN_FLIGHT.labels(service, name).track_inprogress():
-        yield
+    def _end(self, code: str) -> None:
+        served = self._served
+        elapsed_s = time.perf_counter() - self._started_s
+        served.interceptor.calls -= 1
+        served.in_flight.dec()
+        served.ended(code, elapsed_s)
+        if self._span is not None:
+            self._span.end(code, self._request_id)
+        log.debug("call", method=served.name, code=code, elapsed_ms=round(elapsed_s * 1e3, 3))

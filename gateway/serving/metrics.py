@@ -13,10 +13,13 @@ HANDLED = Counter("grpc_server_handled_total", "Calls ended.", ["grpc_service", 
 SECONDS = Histogram(
     "grpc_server_handling_seconds",
     "Time from a call's begin to its end.",
-    ["grpc_service", "grpc_method"],
+    ["grpc_service", "grpc_method", "grpc_code"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
 IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.", ["grpc_service", "grpc_method"])
+
+QUOTA_REFUSED = Counter("orrery_quota_refused_total", "Calls refused because their caller's quota was used up.")
+QUOTA_UNCHECKED = Counter("orrery_quota_unchecked_total", "Calls admitted without a quota because Redis was away.")
 
 
 class MetricsEndpoint:

@@ -3,7 +3,9 @@
 
 import asyncio
 import contextlib
+import importlib
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -11,13 +13,16 @@ from typing import TypeAlias
 
 import grpc
 import structlog
+from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from gateway.serving import logs
-from gateway.serving.interceptor import CallInterceptor
+from gateway.serving.guard import build_guard
+from gateway.serving.interceptor import CallInterceptor, Hooks
 from gateway.serving.metrics import MetricsEndpoint
 from gateway.serving.settings import ServingSettings, split_address
+from gateway.serving.transport import UnsafeSettings, require_safe, server_credentials
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -35,39 +40,91 @@ class RunningPod:
 
     address: str
     metrics_address: str
+    admin_address: str | None = None
 
 
 @contextlib.asynccontextmanager
-async def running(settings: ServingSettings, mount: Mount) -> AsyncIterator[RunningPod]:
+async def running(settings: ServingSettings, mount: Mount, name: str = "pod") -> AsyncIterator[RunningPod]:
     """Serve while entered; drain on leaving: first "not serving", then a grace for the calls in flight.
 
+    Args:
+        settings: of the pod.
+        mount: its services.
+        name: the pod's name in traces and error reports.
+
     Raises:
-        OSError: an address is taken.
+        UnsafeSettings: they would open the pod to a network unprotected.
+        OSError: an address is taken, or a file of certificates or secrets cannot be read.
+        ValueError: such a file makes no sense.
     """
+    require_safe(settings)
     host, _ = split_address(settings.address)
-    metrics = MetricsEndpoint(settings.metrics_address)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        metrics = MetricsEndpoint(settings.metrics_address)
+        stack.callback(metrics.close)
+        hooks = await stack.enter_async_context(_hooks(settings, name))
         server = grpc.aio.server(
-            interceptors=(CallInterceptor(),),
+            interceptors=(CallInterceptor(hooks),),
             options=_options(settings),
             maximum_concurrent_rpcs=settings.maximum_concurrent_rpcs,
         )
-        bound = _bind(server, settings.address)
+        bound = _bind(server, settings.address, server_credentials(settings))
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        async with mount(server, checks) as services:
+        async with mount(server, checks) as services, _admin(settings.admin_address, checks) as admin_address:
             reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
             await server.start()
             await checks.set("", SERVING)
             try:
                 metrics_host, _ = split_address(settings.metrics_address)
-                yield RunningPod(f"{host}:{bound}", f"{metrics_host}:{metrics.port}")
+                yield RunningPod(f"{host}:{bound}", f"{metrics_host}:{metrics.port}", admin_address)
             finally:
                 await checks.enter_graceful_shutdown()
                 await asyncio.sleep(settings.drain_delay_s)
                 await server.stop(settings.grace_s)
+
+
+@contextlib.asynccontextmanager
+async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
+    """What settings ask for around calls; libraries that only some settings need are loaded only then."""
+    guard = build_guard(settings)
+    tracing = reports = None
+    if settings.tracing_endpoint is not None:
+        module = importlib.import_module("gateway.serving.tracing")
+        tracing = module.Tracing(settings.tracing_endpoint, name, settings.tracing_share)
+    if settings.errors_dsn is not None:
+        module = importlib.import_module("gateway.serving.error_reports")
+        reports = module.ErrorReports(settings.errors_dsn.get_secret_value(), name)
+    try:
+        yield Hooks(
+            guard=guard,
+            begin_span=None if tracing is None else tracing.begin,
+            report=None if reports is None else reports.report,
+        )
     finally:
-        metrics.close()
+        if guard is not None:
+            await guard.close()
+        for exporter in (tracing, reports):
+            if exporter is not None:
+                await asyncio.to_thread(exporter.close)
+
+
+@contextlib.asynccontextmanager
+async def _admin(address: str | None, checks: health.aio.HealthServicer) -> AsyncIterator[str | None]:
+    """Serve channelz and the pod's health on a port of their own, which answers when the main one is full."""
+    if address is None:
+        yield None
+        return
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    host, _ = split_address(address)
+    bound = _bind(server, address, None)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    channelz.add_channelz_servicer(server)
+    await server.start()
+    try:
+        yield f"{host}:{bound}"
+    finally:
+        await server.stop(None)
 
 
 def run(name: str, settings: ServingSettings, mount: Mount) -> None:
@@ -79,23 +136,29 @@ def run(name: str, settings: ServingSettings, mount: Mount) -> None:
         mount: its services.
     """
     logs.configure(name, settings.log_level)
-    asyncio.run(_run(settings, mount))
+    try:
+        asyncio.run(_run(settings, mount, name))
+    except UnsafeSettings as error:
+        log.error("cannot serve", error=str(error))  # noqa: TRY400  # the sentence says it all; no traceback is needed
+        sys.exit(1)
 
 
-async def _run(settings: ServingSettings, mount: Mount) -> None:
+async def _run(settings: ServingSettings, mount: Mount, name: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with running(settings, mount) as pod:
+    async with running(settings, mount, name) as pod:
         log.info("serving", address=pod.address, metrics_address=pod.metrics_address)
         await stop.wait()
         log.info("draining", grace_s=settings.grace_s)
     log.info("stopped")
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
+        if credentials is not None:
+            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}: is it taken?") from error
@@ -103,6 +166,7 @@ def _bind(server: grpc.aio.Server, address: str) -> int:
 
 def _options(settings: ServingSettings) -> list[tuple[str, int]]:
     return [
+        ("grpc.enable_channelz", int(settings.admin_address is not None)),
         ("grpc.so_reuseport", 0),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_send_message_length", settings.max_message_bytes),

@@ -5,13 +5,43 @@ A setting is read from the environment: `ORRERY_<POD>_<NAME>`, for example `ORRE
 """
 
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 MIB = 1024 * 1024
+
+
+class ReportingSettings(BaseSettings):
+    """Where a process sends what it sees: `ORRERY_TRACING_ENDPOINT`, `ORRERY_ERRORS_DSN`."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
+
+    # An OpenTelemetry collector's gRPC address, "http://collector:4317" ("https://…" for TLS). Unset: no traces.
+    tracing_endpoint: str | None = None
+    # The share of calls that begin a trace; a call that comes with one follows its decision.
+    tracing_share: float = Field(default=1.0, ge=0, le=1)
+    # The DSN of a Sentry-compatible server for internal errors. Unset: they are in the log only.
+    errors_dsn: SecretStr | None = None
+
+
+class BackendSettings(BaseSettings):
+    """How a pod's channels to other pods are protected: `ORRERY_BACKEND_…`."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_BACKEND_", frozen=True)
+
+    # Certificates (PEM) of the authority that signed the other pods'. Set: all channels use TLS.
+    ca_file: Path | None = None
+    # What this pod shows to pods that ask for a certificate (mTLS); read anew when the files change.
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    # The name in the other pods' certificates, where it is not the host of their address.
+    server_name: str | None = None
+    # Plaintext to other machines: where a mesh encrypts between pods.
+    plaintext_allowed: bool = False
 
 
 class ServingSettings(BaseSettings):
@@ -38,6 +68,52 @@ class ServingSettings(BaseSettings):
     max_connection_age_s: float = Field(default=600.0, gt=0)
     # Half-open connections are closed after this (measured: 1000 of 1000).
     handshake_timeout_s: float = Field(default=3.0, gt=0)
+
+    # TLS: certificate chain and key (PEM, not encrypted), read anew when the files change.
+    tls_certificate_file: Path | None = None
+    tls_key_file: Path | None = None
+    # Set: only callers with a certificate that this authority signed get a connection (mTLS).
+    client_ca_file: Path | None = None
+    # What an address beyond loopback needs in place of TLS and of callers: see docs/security.md.
+    plaintext_allowed: bool = False
+    anonymous_allowed: bool = False
+
+    # Who may call (gateway/serving/identity.py has the format): a file, read anew when it changes, or the lines
+    # themselves. Neither these nor a key for JSON Web Tokens: nobody is asked who they are.
+    callers_file: Path | None = None
+    callers: SecretStr | None = None
+    # Public keys that sign JSON Web Tokens: PEM or JWKS, read anew when it changes.
+    jwt_key_file: Path | None = None
+    jwt_algorithm: Literal["RS256", "ES256"] = "RS256"
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    # How far clocks may be apart.
+    jwt_leeway_s: float = Field(default=30.0, ge=0)
+    # The claim with the caller's roles: a list, or one text with spaces.
+    jwt_roles_claim: str = "roles"
+    # Whether everyone may ask for the contract (server reflection); else the role "operator" may.
+    reflection_open: bool = True
+
+    # What one caller may ask for: objects a second over time, and at once. Unset: no quota.
+    quota_objects_per_s: float | None = Field(default=None, gt=0)
+    quota_burst_objects: float = Field(default=1_000.0, ge=1)
+    # What one simulation counts for.
+    quota_simulation_objects: float = Field(default=100.0, ge=1)
+    # Callers remembered in this process (about 250 bytes each).
+    quota_max_callers: int = Field(default=10_000, ge=1)
+    # "redis://host:6379/0": buckets that all fronts share. Unset: each front has its own.
+    quota_redis_url: SecretStr | None = None
+
+    # host:port on loopback of channelz and the pod's health; unset: closed.
+    admin_address: str | None = None
+    tracing_endpoint: str | None = Field(default_factory=lambda: ReportingSettings().tracing_endpoint)
+    tracing_share: float = Field(default_factory=lambda: ReportingSettings().tracing_share, ge=0, le=1)
+    errors_dsn: SecretStr | None = Field(default_factory=lambda: ReportingSettings().errors_dsn)
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether callers must say who they are."""
+        return bool(self.callers_file or self.callers or self.jwt_key_file)
 
 
 class ModelStoreSettings(BaseSettings):

@@ -17,6 +17,9 @@ REFUSALS = {
     "INTERNAL": (KeyError("a secret"), code_pb2.INTERNAL),
     "CANCELLED": (errors.Cancelled(), code_pb2.CANCELLED),
     "MODEL_UNUSABLE": (errors.ModelUnusable("m"), code_pb2.FAILED_PRECONDITION),
+    "UNAUTHENTICATED": (errors.Unauthenticated("a bearer token is required"), code_pb2.UNAUTHENTICATED),
+    "PERMISSION_DENIED": (errors.PermissionDenied("simulator"), code_pb2.PERMISSION_DENIED),
+    "QUOTA_EXCEEDED": (errors.QuotaExceeded(1.5), code_pb2.RESOURCE_EXHAUSTED),
 }
 
 
@@ -48,8 +51,9 @@ def test_the_unforeseen_is_not_leaked():
     assert "id-1" in status.message
 
 
-def test_overload_says_when_to_come_back():
-    retry = unpacked(errors.status_of(errors.Overloaded(1.5), ""), error_details_pb2.RetryInfo)
+@pytest.mark.parametrize("refusal", [errors.Overloaded(1.5), errors.QuotaExceeded(1.5)])
+def test_too_much_says_when_to_come_back(refusal):
+    retry = unpacked(errors.status_of(refusal, ""), error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToMilliseconds() == 1500
 
 

@@ -68,6 +68,9 @@ from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_NOT_FOUND as
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_UNUSABLE as ERROR_REASON_MODEL_UNUSABLE
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OUTSIDE_EPHEMERIS as ERROR_REASON_OUTSIDE_EPHEMERIS
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OVERLOADED as ERROR_REASON_OVERLOADED
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_PERMISSION_DENIED as ERROR_REASON_PERMISSION_DENIED
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_QUOTA_EXCEEDED as ERROR_REASON_QUOTA_EXCEEDED
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED as ERROR_REASON_UNAUTHENTICATED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_UNSPECIFIED as ERROR_REASON_UNSPECIFIED
 from orrery.inference.v1.error_reason_pb2 import ErrorReason as ErrorReason
 from orrery.inference.v1.prediction_service_pb2 import ClassProbability as ClassProbability

@@ -41,6 +41,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """CANCELLED. The caller went away."""
     ERROR_REASON_MODEL_UNUSABLE: _ErrorReason.ValueType  # 9
     """FAILED_PRECONDITION. The reply of a model was not what its signature promises."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 10
+    """UNAUTHENTICATED. No token or certificate says who is asking, or the one given is not accepted."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 11
+    """PERMISSION_DENIED. The caller is known but lacks the role that the method needs; metadata "role" names it."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 12
+    """RESOURCE_EXHAUSTED. This caller asks for more than its quota; google.rpc.RetryInfo says when to come back."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The published reasons of google.rpc.ErrorInfo; its domain is "inference.orrery". The reason is the name of the value
@@ -66,4 +72,10 @@ ERROR_REASON_CANCELLED: ErrorReason.ValueType  # 8
 """CANCELLED. The caller went away."""
 ERROR_REASON_MODEL_UNUSABLE: ErrorReason.ValueType  # 9
 """FAILED_PRECONDITION. The reply of a model was not what its signature promises."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 10
+"""UNAUTHENTICATED. No token or certificate says who is asking, or the one given is not accepted."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 11
+"""PERMISSION_DENIED. The caller is known but lacks the role that the method needs; metadata "role" names it."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 12
+"""RESOURCE_EXHAUSTED. This caller asks for more than its quota; google.rpc.RetryInfo says when to come back."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

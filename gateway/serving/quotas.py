@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A share for each caller: token buckets, in this process or (many fronts) in Redis.
+
+A bucket fills at a rate up to its burst. A call is admitted when the bucket holds its cost, or is full if the cost is
+more than it can ever hold; the whole cost is then taken, so that one huge call is paid for by waiting after it.
+"""
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+from urllib.parse import unquote
+
+# What an object takes on the wire: nine doubles, as a row of columns or as a message of its own. Requests that are
+# forwarded unread are reckoned by this too.
+BYTES_PER_OBJECT: Final = 72
+# A bucket filled over time may lack this much for the arithmetic's sake.
+ROUNDING_OBJECTS: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What one caller may ask for."""
+
+    objects_per_s: float
+    burst_objects: float
+
+
+class Buckets(Protocol):
+    """Where the buckets are."""
+
+    async def take(self, caller: str, cost_objects: float) -> float:
+        """Take what a call costs.
+
+        Returns:
+            0 if the call is admitted, else in how many seconds it would be.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class LocalBuckets:
+    """Buckets in this process, those of the most recent callers."""
+
+    def __init__(self, quota: Quota, max_callers: int, clock_s: Callable[[], float] = time.monotonic) -> None:
+        """Begin with every bucket full.
+
+        Args:
+            quota: of every caller.
+            max_callers: remembered at once; the one not seen for longest is forgotten, and begins anew.
+            clock_s: a clock that never goes back.
+        """
+        self._quota = quota
+        self._max_callers = max_callers
+        self._clock_s = clock_s
+        # caller: (objects in the bucket, when that was true in s)
+        self._levels: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    async def take(self, caller: str, cost_objects: float) -> float:
+        """See `Buckets`."""
+        quota = self._quota
+        now_s = self._clock_s()
+        level, since_s = self._levels.pop(caller, (quota.burst_objects, now_s))
+        level = min(quota.burst_objects, level + (now_s - since_s) * quota.objects_per_s)
+        missing = min(cost_objects, quota.burst_objects) - level
+        if missing < ROUNDING_OBJECTS:
+            missing = 0.0
+        self._levels[caller] = (level if missing > 0 else level - cost_objects, now_s)
+        if len(self._levels) > self._max_callers:
+            self._levels.popitem(last=False)
+        return missing / quota.objects_per_s
+
+    async def close(self) -> None:
+        """See `Buckets`."""
+
+    def __len__(self) -> int:
+        """Callers remembered."""
+        return len(self._levels)
+
+
+def cost_of(size_bytes: int) -> float:
+    """Objects in a request of this size, at least one."""
+    return max(1.0, size_bytes / BYTES_PER_OBJECT)
+
+
+def network_of(peer: str) -> str:
+    """The caller's address without its port, of gRPC's name for a peer.
+
+    An IPv6 caller owns a whole /64 (RFC 6177), which counts as one caller.
+
+    Args:
+        peer: "ipv4:192.0.2.1:4711", "ipv6:%5B2001:db8::1%5D:4711", "unix:".
+    """
+    kind, _, rest = unquote(peer).partition(":")
+    host = rest.rpartition(":")[0].strip("[]").partition("%")[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return kind
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS of servers and of channels, renewed while they run; plaintext without a word on loopback only."""
+
+import ipaddress
+import re
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+
+from gateway.serving.reloading import Reloading
+from gateway.serving.settings import BackendSettings, ServingSettings, split_address
+
+_SCHEME = re.compile(r"(?:dns|ipv4|ipv6|passthrough):(?://[^/]*/)?")
+
+
+class UnsafeSettings(ValueError):
+    """Settings that would open a pod to a network without protection, unless told to."""
+
+
+def is_loopback(target: str) -> bool:
+    """Whether an address or a gRPC target stays on this machine.
+
+    Args:
+        target: "127.0.0.1:50051", "[::1]:0", "unix:/run/pod.sock", "dns:///localhost:50052", "ipv4:127.0.0.1:1".
+    """
+    if target.startswith(("unix:", "unix-abstract:")):
+        return True
+    return all(_host_is_loopback(part) for part in _SCHEME.sub("", target, count=1).split(","))
+
+
+def _host_is_loopback(address: str) -> bool:
+    bracketed = re.fullmatch(r"\[([^\]]*)\](?::\d+)?", address)
+    host = bracketed[1] if bracketed else address.partition(":")[0]
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def require_safe(settings: ServingSettings) -> None:
+    """Refuse to open a pod to a network unprotected.
+
+    Raises:
+        UnsafeSettings: the sentence names the setting that would allow it.
+    """
+    prefix = settings.model_config.get("env_prefix", "")
+    if settings.tls_certificate_file is None and (settings.tls_key_file or settings.client_ca_file):
+        raise UnsafeSettings(f"TLS needs {prefix}TLS_CERTIFICATE_FILE and {prefix}TLS_KEY_FILE")
+    if settings.tls_certificate_file is not None and settings.tls_key_file is None:
+        raise UnsafeSettings(f"{prefix}TLS_CERTIFICATE_FILE needs {prefix}TLS_KEY_FILE")
+    if settings.authenticates and settings.anonymous_allowed:
+        raise UnsafeSettings(f"{prefix}ANONYMOUS_ALLOWED contradicts the callers and keys that are set")
+    split_address(settings.address)
+    if settings.admin_address and not is_loopback(settings.admin_address):
+        raise UnsafeSettings(f"{prefix}ADMIN_ADDRESS must be on loopback: it shows every connection to whoever asks")
+    if is_loopback(settings.address):
+        return
+    if settings.tls_certificate_file is None and not settings.plaintext_allowed:
+        raise UnsafeSettings(
+            f"{settings.address} is open to a network: set {prefix}TLS_CERTIFICATE_FILE, or, where a mesh encrypts"
+            f" between pods, {prefix}PLAINTEXT_ALLOWED=true"
+        )
+    if not (settings.authenticates or settings.client_ca_file or settings.anonymous_allowed):
+        raise UnsafeSettings(
+            f"{settings.address} is open to a network: set {prefix}CALLERS_FILE, {prefix}JWT_KEY_FILE or"
+            f" {prefix}CLIENT_CA_FILE, or, where only pods of ours can reach it, {prefix}ANONYMOUS_ALLOWED=true"
+        )
+
+
+def server_credentials(settings: ServingSettings) -> grpc.ServerCredentials | None:
+    """TLS of a server, None for plaintext. Every new connection gets the certificate as the files are now.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: they are no certificate and key that belong together, or no certificates of a CA.
+    """
+    certificate, key, client_ca = settings.tls_certificate_file, settings.tls_key_file, settings.client_ca_file
+    if certificate is None or key is None:
+        return None
+    paths = [certificate, key, *([client_ca] if client_ca else [])]
+
+    def parse(chain: bytes, private: bytes, ca: bytes | None = None) -> grpc.ServerCertificateConfiguration:
+        _check_pair(certificate, key)
+        _check_ca(ca)
+        return grpc.ssl_server_certificate_configuration([(private, chain)], root_certificates=ca)
+
+    files = Reloading(paths, parse)
+    configuration = files.current()
+    return grpc.dynamic_ssl_server_credentials(
+        configuration,
+        _changes(files, configuration),  # type: ignore[arg-type]  # None for "no change" is documented, the stub lacks it
+        require_client_authentication=client_ca is not None,
+    )
+
+
+def _changes(
+    files: Reloading[grpc.ServerCertificateConfiguration], given: grpc.ServerCertificateConfiguration
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal given
+        configuration = files.current()
+        if configuration is given:
+            return None
+        given = configuration
+        return configuration
+
+    return fetch
+
+
+def channel_credentials(target: str, settings: BackendSettings) -> Reloading[grpc.ChannelCredentials] | None:
+    """TLS of a channel, None for plaintext.
+
+    Raises:
+        UnsafeSettings: the target is not on this machine, and nothing says that plaintext will do.
+        OSError: a file cannot be read.
+        ValueError: they are no certificates or keys.
+    """
+    certificate, key = settings.certificate_file, settings.key_file
+    if settings.ca_file is None:
+        if certificate or key:
+            raise UnsafeSettings("ORRERY_BACKEND_CERTIFICATE_FILE needs ORRERY_BACKEND_CA_FILE")
+        if is_loopback(target) or settings.plaintext_allowed:
+            return None
+        raise UnsafeSettings(
+            f"{target} is across a network: set ORRERY_BACKEND_CA_FILE, or, where a mesh encrypts between pods,"
+            " ORRERY_BACKEND_PLAINTEXT_ALLOWED=true"
+        )
+    if (certificate is None) != (key is None):
+        raise UnsafeSettings("ORRERY_BACKEND_CERTIFICATE_FILE and ORRERY_BACKEND_KEY_FILE go together")
+
+    def parse(ca: bytes, chain: bytes | None = None, private: bytes | None = None) -> grpc.ChannelCredentials:
+        _check_ca(ca)
+        if certificate is not None and key is not None:
+            _check_pair(certificate, key)
+        return grpc.ssl_channel_credentials(ca, private, chain)
+
+    return Reloading([path for path in (settings.ca_file, certificate, key) if path], parse)
+
+
+def _check_pair(certificate: Path, key: Path) -> None:
+    """Python's own TLS says whether they belong together; an encrypted key is refused, nobody is there to open it."""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+
+
+def _check_ca(content: bytes | None) -> None:
+    if content is not None:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode())
