@@ -75,6 +75,7 @@ _COLUMNS: Final = {
     NeoccList.UPCOMING_APPROACHES: _APPROACHES,
     NeoccList.RECENT_APPROACHES: _APPROACHES,
 }
+_TYPES: Final = {"number": "float64", "flag": "bool", "time": "datetime64[ms]"}
 _REQUIRED: Final = {"most_probable_impact", "impact_probability_max", "approach_date", "miss_distance_km"}
 
 
@@ -113,8 +114,7 @@ def parse(text: str, which: NeoccList) -> NeoccTable:
     for name, kind in columns.values():
         names += ["first_year", "last_year"] if kind == "years" else [name]
     frame = pd.DataFrame.from_records(rows, columns=names)
-    kinds = {name: kind for name, kind in columns.values() if kind != "years"}
-    types = {name: {"number": "float64", "flag": "bool", "time": "datetime64[s]"}[kind] for name, kind in kinds.items()}
+    types = {name: _TYPES[kind] for name, kind in columns.values() if kind != "years"}
     years = {name: "int64" for name in ("first_year", "last_year") if name in names}
     return NeoccTable(frame.astype({"number": "Int64", **types, **years}), updated[1])
 
@@ -148,7 +148,7 @@ def _value(cell: str, kind: str, *, required: bool) -> Any:
     if kind == "flag":
         return cell == "*"
     if kind == "time":
-        return pd.Timestamp(cell).to_datetime64().astype("datetime64[s]")
+        return pd.Timestamp(cell).to_datetime64().astype("datetime64[ms]")
     try:
         return float(cell)
     except ValueError:

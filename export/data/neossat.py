@@ -60,7 +60,7 @@ def parse(text: str) -> pd.DataFrame:
         frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
         frame.columns = pd.Index(_COLUMNS.values())
         for name in _NUMBERS:
-            frame[name] = pd.to_numeric(frame[name].replace("", "nan")).astype("float64")
+            frame[name] = pd.to_numeric(frame[name].where(frame[name] != "")).astype("float64")
     except (pd.errors.ParserError, ValueError) as error:
         raise NeossatError(f"a broken table of NEOSSat observations: {error}") from error
     if len(frame) >= MOST_ROWS:
