@@ -3,7 +3,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -110,6 +110,17 @@ def _arc_days(raw: pd.DataFrame) -> NDArray[np.float64]:
     return np.where(np.isfinite(given), given, from_years)
 
 
+def _first_reported_years(raw: pd.DataFrame) -> Any:
+    """The year of the first report under any designation, so that no object known before counts as discovered later."""
+
+    def earliest(principal: str, others: str) -> int | None:
+        years = [first_reported_year(text.strip()) for text in (principal, *others.split(","))]
+        return min((year for year in years if year is not None), default=None)
+
+    pairs = zip(raw["designation"], raw["other_designations"], strict=True)
+    return pd.array([earliest(principal, others) for principal, others in pairs], dtype="Int64")
+
+
 def _drop_reasons(raw: pd.DataFrame, orbits: pd.DataFrame, contradicts: NDArray[np.bool_]) -> NDArray[np.object_]:
     """Why each row cannot be used; the empty text where it can. The first reason of the list wins."""
     magnitude_h = _numbers(raw["h"])
@@ -161,7 +172,7 @@ def clean(raw: pd.DataFrame) -> tuple[pd.DataFrame, CleaningReport]:
         uncertainty_code=raw["u"],
         arc_days=_arc_days(raw),
         observations=_whole_numbers(raw["observations"]),
-        first_reported_year=pd.array([first_reported_year(text) for text in raw["designation"]], dtype="Int64"),
+        first_reported_year=_first_reported_years(raw),
         catalogue_pha=raw["pha"].map({"Y": True, "N": False}).astype("boolean"),
         catalogue_earth_moid_au=_numbers(raw["moid"]),
         catalogue_class=raw["orbit_class"],

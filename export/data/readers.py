@@ -29,13 +29,14 @@ from gateway.neo.units import MJD_ORIGIN_JD
 RAW_COLUMNS: Final = (
     "designation", "number", "name", "comet", "h", "epoch_jd", "a", "q", "e", "i", "node", "peri", "m", "tp",
     "u", "arc_days", "arc_years", "observations", "orbit_class", "pha", "moid", "last_observation",
+    "other_designations",
 )  # fmt: skip
 
 MPC_EXTENDED: Final = {
     "Principal_desig": "designation", "Number": "number", "Name": "name", "H": "h", "Epoch": "epoch_jd", "a": "a",
     "Perihelion_dist": "q", "e": "e", "i": "i", "Node": "node", "Peri": "peri", "M": "m", "Tp": "tp", "U": "u",
     "Arc_length": "arc_days", "Arc_years": "arc_years", "Num_obs": "observations", "Orbit_type": "orbit_class",
-    "PHA_flag": "pha", "Last_obs": "last_observation",
+    "PHA_flag": "pha", "Last_obs": "last_observation", "Other_desigs": "other_designations",
 }  # fmt: skip
 
 JPL_SBDB: Final = {
@@ -111,9 +112,11 @@ def _parse_json(text: str, origin: str) -> pd.DataFrame:
 
 
 def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """Numbers as the shortest text that gives them back, missing values as the empty text."""
+    """Numbers as the shortest text that gives them back, lists joined by commas, missing values as the empty text."""
 
     def text(value: Any) -> str:
+        if isinstance(value, list):
+            return ",".join(str(item) for item in value)
         return "" if value is None or value != value else str(value)  # noqa: PLR0124 - NaN is what differs from itself
 
     return frame.map(text)

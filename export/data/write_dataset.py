@@ -2,10 +2,10 @@
 """The labelled catalogue as files: two splits in Parquet, with provenance and sums, the same for the same seed.
 
 `random/` is 70 % to train, 15 % to choose by, 15 % to test. `by_date/` tests on objects first reported from a year on
-and divides the earlier ones 85 to 15. The year is that of the provisional designation, which the MPC gives on the
-first report. It is not the first observation of the arc (JPL's first_obs): that may be an image found later in an
-archive, years older than the discovery. Objects whose year is unknown are never tested on. The orbits are of the
-catalogue's own day in both: the date says who was unknown, not what was known of them then.
+and divides the earlier ones 85 to 15. The year is that of the earliest provisional designation the catalogue names for
+an object: the MPC gives one on the first report. It is not the first observation of the arc (JPL's first_obs): that may
+be an image found later in an archive, years older than the discovery. Objects whose year is unknown are never tested
+on. The orbits are of the catalogue's own day in both: the date says who was unknown, not what was known of them then.
 """
 
 import json

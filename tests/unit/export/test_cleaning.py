@@ -129,6 +129,22 @@ def test_arc_from_years() -> None:
     assert kept({"arc_days": "", "arc_years": "2000-2010"})["arc_days"] == 3652.5
 
 
+@pytest.mark.parametrize(
+    ("principal", "others", "year"),
+    [
+        ("2020 QM", "", 2020),
+        ("2020 QM", "2019 RM4", 2019),
+        ("2020 QM", "2021 AB,2003 WC46", 2003),
+        ("99942", "2004 MN4", 2004),
+        ("99942", "", None),
+    ],
+)
+def test_first_reported_under_any_designation(principal: str, others: str, year: int | None) -> None:
+    """2020 QM was reported as 2019 RM4 first: nobody discovered it in 2020."""
+    found = kept({"designation": principal, "other_designations": others})["first_reported_year"]
+    assert pd.isna(found) if year is None else found == year
+
+
 def test_nothing_at_all() -> None:
     objects, report = clean(raw())
     assert objects.empty

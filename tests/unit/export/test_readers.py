@@ -51,6 +51,12 @@ def test_mpc_extended_from_json() -> None:
     assert row["moid"] == ""
 
 
+def test_other_designations_of_some() -> None:
+    both = {**HAZARDOUS_MPC, "Other_desigs": ["1956 PC", "1972 AB"]}
+    frame = readers.parse(mpc(EROS_MPC, both), "inline")
+    assert frame["other_designations"].tolist() == ["", "1956 PC,1972 AB"]
+
+
 def test_a_flag_that_is_left_out_means_no() -> None:
     """Where only some records have the flag, pandas makes 1.0 of the 1; that must still mean yes."""
     assert readers.parse(mpc(EROS_MPC, HAZARDOUS_MPC), "inline")["pha"].tolist() == ["N", "Y"]
