@@ -30,7 +30,6 @@ class ErrorReports:
             auto_enabling_integrations=False,
             include_local_variables=False,
             include_source_context=False,
-            send_default_pii=False,
             max_request_body_size="never",
             max_breadcrumbs=0,
             before_send=_without_words,

@@ -77,7 +77,7 @@ class ServerSpan:
 
     def end(self, code: str, request_id: str) -> None:
         """Close it with the call's status."""
-        self._span.set_attributes({"rpc.grpc.status": code, "request.id": request_id})
+        self._span.set_attributes({"rpc.response.status_code": code, "request.id": request_id})
         if code in _FAULTS:
             self._span.set_status(StatusCode.ERROR)
         self._span.end()

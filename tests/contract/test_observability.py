@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a pod shows of its calls: metrics, traces, error reports, channelz; and what it never shows."""
+
+import asyncio
+import contextlib
+import gzip
+import hashlib
+import http.server
+import io
+import json
+import secrets
+import threading
+import urllib.request
+from concurrent import futures
+
+import grpc
+import pytest
+import structlog
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from gateway.serving import server
+from gateway.serving.settings import ServingSettings
+from gateway.serving.transport import UnsafeSettings
+from orrery.inference import v1
+from orrery.inference.errors import InferenceError
+from orrery.inference.v1 import anomaly_service_pb2
+from tests.objects import eros
+from tests.pods import ANYWHERE, running_anomaly, running_front
+
+TOKEN = secrets.token_hex(32)
+CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+# In the request, and in the words of the error that it leads to.
+PLANTED = "planted-5c9a1e"
+SERVICE = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"].full_name
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """Keeps the spans that it is sent."""
+
+    def __init__(self):
+        self.spans = []
+        self.raw = b""
+
+    def Export(self, request, _context):  # noqa: N802  # the contract's name
+        self.raw += request.SerializeToString()
+        for resource in request.resource_spans:
+            pod = next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+            self.spans += [(pod, span) for scope in resource.scope_spans for span in scope.spans]
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+@pytest.fixture
+def collector():
+    keeping = Collector()
+    collecting = grpc.server(futures.ThreadPoolExecutor(2))
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(keeping, collecting)
+    keeping.endpoint = f"http://127.0.0.1:{collecting.add_insecure_port(ANYWHERE)}"
+    collecting.start()
+    yield keeping
+    collecting.stop(None).wait()
+
+
+@pytest.fixture
+def error_server():
+    """A server that takes envelopes as Sentry does."""
+    bodies = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):  # the base class' name
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *arguments):
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://public@127.0.0.1:{serving.server_port}/1", bodies
+        serving.shutdown()
+        thread.join()
+
+
+class Broken(v1.AnomalyServiceServicer):
+    """A service with a fault, whose error quotes the request."""
+
+    async def ScoreAnomalies(self, request, _context):  # noqa: N802  # the contract's name
+        raise KeyError(request.objects[0].designation)
+
+    async def ScoreAnomalyColumns(self, _request, _context):  # noqa: N802  # the contract's name
+        return v1.ScoreAnomalyColumnsResponse()
+
+    async def StreamScoreAnomalies(self, request_iterator, _context):  # noqa: N802  # the contract's name
+        async for _ in request_iterator:
+            yield v1.ScoreAnomalyColumnsResponse()
+
+
+@contextlib.asynccontextmanager
+async def running_broken(**settings):
+    @contextlib.asynccontextmanager
+    async def mount(grpc_server, checks):
+        v1.add_AnomalyServiceServicer_to_server(Broken(), grpc_server)
+        await checks.set(SERVICE, server.SERVING)
+        yield (SERVICE,)
+
+    chosen = ServingSettings(**{"address": ANYWHERE, "metrics_address": ANYWHERE, "grace_s": 1.0, **settings})
+    async with server.running(chosen, mount, "broken") as pod:
+        yield pod
+
+
+async def metrics_of(pod):
+    def fetch():
+        with urllib.request.urlopen(f"http://{pod.metrics_address}/metrics", timeout=5) as reply:
+            return reply.read().decode()
+
+    return await asyncio.to_thread(fetch)
+
+
+async def test_latencies_by_method_and_code():
+    async with running_broken() as pod, grpc.aio.insecure_channel(pod.address) as channel:
+        stub = v1.AnomalyServiceStub(channel)
+        await stub.ScoreAnomalyColumns(v1.ScoreAnomalyColumnsRequest())
+        with pytest.raises(grpc.aio.AioRpcError):
+            await stub.ScoreAnomalies(v1.ScoreAnomaliesRequest(objects=[eros()]))
+        shown = await metrics_of(pod)
+    for method, code in (("ScoreAnomalyColumns", "OK"), ("ScoreAnomalies", "INTERNAL")):
+        labels = f'grpc_code="{code}",grpc_method="{method}",grpc_service="{SERVICE}"'
+        assert f"grpc_server_handling_seconds_count{{{labels}}}" in shown
+    assert f'grpc_server_in_flight{{grpc_method="ScoreAnomalies",grpc_service="{SERVICE}"}} 0.0' in shown
+
+
+async def test_a_trace_goes_from_the_caller_through_the_front_to_the_pod(collector):
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    tracing = {"tracing_endpoint": collector.endpoint}
+    async with (
+        running_broken(**tracing) as broken,
+        running_front(anomaly_address=broken.address, **tracing) as pod,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
+        call = v1.AnomalyServiceStub(channel).ScoreAnomalyColumns(
+            v1.ScoreAnomalyColumnsRequest(), metadata=(("traceparent", traceparent), ("x-request-id", "traced-1"))
+        )
+        await call
+    spans = {pod: span for pod, span in collector.spans if span.name.endswith("ScoreAnomalyColumns")}
+    front, broken = spans["pod"], spans["broken"]
+    assert front.trace_id.hex() == broken.trace_id.hex() == "0af7651916cd43dd8448eb211c80319c"
+    assert front.parent_span_id.hex() == "b7ad6b7169203331"
+    assert broken.parent_span_id == front.span_id
+    attributes = {attribute.key: attribute.value.string_value for attribute in broken.attributes}
+    assert attributes["rpc.response.status_code"] == "OK"
+    assert attributes["request.id"] == "traced-1"
+
+
+async def test_nothing_is_traced_unless_asked_for():
+    seen = []
+
+    class Listening(Broken):
+        async def ScoreAnomalyColumns(self, _request, context):  # noqa: N802  # the contract's name
+            seen.extend(key for key, _ in context.invocation_metadata())
+            return v1.ScoreAnomalyColumnsResponse()
+
+    @contextlib.asynccontextmanager
+    async def mount(grpc_server, checks):
+        v1.add_AnomalyServiceServicer_to_server(Listening(), grpc_server)
+        yield (SERVICE,)
+
+    chosen = ServingSettings(address=ANYWHERE, metrics_address=ANYWHERE, grace_s=1.0)
+    async with (
+        server.running(chosen, mount) as listening,
+        running_front(anomaly_address=listening.address) as pod,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
+        await v1.AnomalyServiceStub(channel).ScoreAnomalyColumns(v1.ScoreAnomalyColumnsRequest())
+    assert "x-request-id" in seen
+    assert "traceparent" not in seen
+
+
+async def test_an_internal_error_is_reported_and_nothing_that_a_caller_sent(collector, error_server):
+    dsn, bodies = error_server
+    log = io.StringIO()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(log),
+    )
+    settings = {"callers": CALLERS, "errors_dsn": dsn, "tracing_endpoint": collector.endpoint}
+    try:
+        async with running_broken(**settings) as pod, grpc.aio.insecure_channel(pod.address) as channel:
+            item = eros()
+            item.designation = PLANTED
+            metadata = (("authorization", f"Bearer {TOKEN}"), ("x-request-id", "reported-1"))
+            stub = v1.AnomalyServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await stub.ScoreAnomalies(v1.ScoreAnomaliesRequest(objects=[item]), metadata=metadata)
+            with pytest.raises(grpc.aio.AioRpcError) as denied:
+                await stub.ScoreAnomalies(v1.ScoreAnomaliesRequest(objects=[item]))
+            shown = await metrics_of(pod)
+    finally:
+        structlog.reset_defaults()
+    refusal = InferenceError(raised.value)
+    assert (refusal.reason, InferenceError(denied.value).reason) == ("INTERNAL", "UNAUTHENTICATED")
+    # One event: refusals are no errors of ours.
+    assert len(bodies) == 1
+    event = json.loads(bodies[0].splitlines()[2])
+    assert event["exception"]["values"][0]["type"] == "KeyError"
+    assert event["exception"]["values"][0]["stacktrace"]["frames"][-1]["function"] == "ScoreAnomalies"
+    assert event["tags"]["request_id"] == "reported-1"
+    assert '"request_id": "reported-1"' in log.getvalue()
+    for place in (bodies[0].decode(), collector.raw.decode("latin-1"), shown, refusal.message):
+        assert PLANTED not in place
+        assert TOKEN not in place
+    assert TOKEN not in log.getvalue()
+
+
+async def test_channelz_and_every_health_on_the_admin_port_alone():
+    async with (
+        running_broken(admin_address=ANYWHERE) as pod,
+        grpc.aio.insecure_channel(pod.admin_address) as admin,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
+        await v1.AnomalyServiceStub(channel).ScoreAnomalyColumns(v1.ScoreAnomalyColumnsRequest())
+        shown = await channelz_pb2_grpc.ChannelzStub(admin).GetServers(channelz_pb2.GetServersRequest())
+        assert max(entry.data.calls_succeeded for entry in shown.server) >= 1
+        checks = health_pb2_grpc.HealthStub(admin)
+        for service in ("", SERVICE):
+            reply = await checks.Check(health_pb2.HealthCheckRequest(service=service))
+            assert reply.status == health_pb2.HealthCheckResponse.SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channelz_pb2_grpc.ChannelzStub(channel).GetServers(channelz_pb2.GetServersRequest())
+        assert raised.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    with pytest.raises(UnsafeSettings, match="ADMIN_ADDRESS"):
+        async with running_broken(admin_address="0.0.0.0:0"):
+            pass
+
+
+async def test_one_request_id_in_the_logs_of_front_and_pod():
+    async with (
+        running_anomaly() as anomaly,
+        running_front(anomaly_address=anomaly.address) as pod,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
+        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+            call = v1.AnomalyServiceStub(channel).ScoreAnomalies(
+                v1.ScoreAnomaliesRequest(), metadata=(("x-request-id", "both-1"),), timeout=20
+            )
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call
+    calls = [line for line in logs if line["event"] == "call" and line["method"].endswith("ScoreAnomalies")]
+    assert [line["request_id"] for line in calls] == ["both-1", "both-1"]
