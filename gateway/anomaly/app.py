@@ -25,7 +25,7 @@ async def mount(
     settings: AnomalySettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
 ) -> AsyncIterator[Sequence[str]]:
     """Serve while entered; healthy as soon as a forest is loaded."""
-    forests = Forests(settings.model_store / settings.forest_name, settings.kept_versions)
+    forests = Forests(settings.model_store / settings.forest_name, settings.kept_versions, settings.threads)
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="score") as executor:
         v1.add_AnomalyServiceServicer_to_server(AnomalyServicer(forests, settings.forest_name, executor), server)
         await checks.set(SERVICE, serving.NOT_SERVING)

@@ -5,6 +5,7 @@ The one door to onnxruntime. The graph takes raw elements; features are its busi
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from gateway.anomaly.explanation import ForestTables
 from gateway.serving.checksums import check_sums
 
 Floats = NDArray[np.float64]
+
+# Rows a thread scores at a time: enough that handing them out costs nothing, few enough to share the work evenly.
+_BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,12 @@ class Scores:
 class Forest:
     """A loaded version. Safe to use from several threads at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, threads: int = 1) -> None:
         """Verify and load.
 
         Args:
             folder: `<store>/<name>/<version>/`.
+            threads: that may share one call of many rows.
 
         Raises:
             FileNotFoundError: the folder has no list of sums, or lacks a file.
@@ -69,6 +74,8 @@ class Forest:
             )
         except Exception as error:  # onnxruntime's own exceptions have no common public base
             raise ValueError(f"{folder} holds no graph that onnxruntime can load") from error
+        # Not onnxruntime's own threads: they go on spinning after a run, which costs small calls more than it gains.
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="block")
         self._warm_up(folder)
 
     def score(self, orbits: Floats) -> Scores:
@@ -77,9 +84,18 @@ class Forest:
         Args:
             orbits: (N, 6) as `gateway.serving.orbits.model_inputs` makes them.
         """
-        score, features = self._session.run(["score", "features"], {"orbits": orbits})
+        if len(orbits) <= _BLOCK_ROWS:
+            score, features = self._run(orbits)
+        else:
+            blocks = [orbits[start : start + _BLOCK_ROWS] for start in range(0, len(orbits), _BLOCK_ROWS)]
+            parts = list(self._threads.map(self._run, blocks))
+            score, features = (np.concatenate(part) for part in zip(*parts, strict=True))
         percentile = 100.0 * np.interp(score, self._quantile_scores, self._quantile_levels)
         return Scores(score, score >= self._threshold, percentile, features)
+
+    def _run(self, orbits: Floats) -> tuple[Floats, Floats]:
+        score, features = self._session.run(["score", "features"], {"orbits": orbits})
+        return score, features
 
     def _warm_up(self, folder: Path) -> None:
         """The first run allocates; it also shows whether the graph is what it should be."""

@@ -70,9 +70,9 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         forest = self._forests.choose(request.model)
         said = forest.score(model_inputs(orbits, magnitudes))
         return v1.ScoreAnomalyColumnsResponse(
-            score=said.score,
-            anomalous=said.anomalous,
-            population_percentile=said.percentile,
+            score=said.score.tolist(),
+            anomalous=said.anomalous.tolist(),
+            population_percentile=said.percentile.tolist(),
             model=self._model_spec(forest),
         )
 

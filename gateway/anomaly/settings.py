@@ -25,5 +25,5 @@ class AnomalySettings(ServingSettings):
     # How often the store is looked at for a new version.
     poll_s: float = Field(default=2.0, gt=0)
 
-    # Scoring threads; each call uses one (a second thread within a call was slower).
+    # Threads for calls, and as many that share out the rows of large ones.
     threads: int = Field(default=len(os.sched_getaffinity(0)), ge=1)
