@@ -10,6 +10,7 @@ the count of each page must be that of the first, and no object may come twice.
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,11 @@ class SbdbQuery:
         Raises:
             FetchError: the service gave no answer, or a page was refused (`PageError`).
         """
-        pages = folder / "jpl_sbdb" / f"{self._query_key()}-{today()}"
+        date = today()
+        pages = folder / "jpl_sbdb" / date / self._query_key()
+        for older in (folder / "jpl_sbdb").glob("????-??-??"):
+            if older.name != date:
+                shutil.rmtree(older)
         try:
             return self._read_all(fetcher, pages, progress)
         except ChangedError as error:
@@ -86,13 +91,13 @@ class SbdbQuery:
             raise ChangedError(f"{self.url}: an object stands on two pages")
         progress("reading JPL's Small-Body Database", 1.0)
         merged = {**first, "data": rows}
-        return Download(json.dumps(merged, separators=(",", ":")).encode(), self.url, pages.name[-len(today()) :])
+        return Download(json.dumps(merged, separators=(",", ":")).encode(), self.url, pages.parent.name)
 
     def _page(self, fetcher: Fetcher, pages: Path, start: int, total: int | None) -> dict[str, Any]:
         path = pages / f"{start:07d}.json"
         paging = {"limit": str(self.page_rows), "limit-from": str(start)}
         # Within the lock, so that another process waiting for the same page finds it written.
-        with alone(pages.parent):
+        with alone(pages.parent.parent):
             if path.is_file():
                 try:
                     return self._checked(path.read_bytes(), start, total)

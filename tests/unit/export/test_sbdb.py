@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from export.data import readers
+from export.data import catalogue, readers
 from export.data.fetch import FetchError
 from export.data.sbdb import QUERY_PARAMETERS, PageError, SbdbQuery
 from tests.unit.export.local_service import Answer, Asked, fetcher, unused_address
@@ -72,11 +72,22 @@ def test_pages_are_kept_and_a_broken_run_goes_on(serve, tmp_path: Path) -> None:
     assert [asked.parameters["limit-from"] for asked in service.asked] == ["0", "10", "20", "20"]
 
 
+def test_pages_of_another_day_are_not_used_and_not_kept(serve, tmp_path: Path) -> None:
+    service = serve(jpl(25))
+    source = SbdbQuery(service.url, page_rows=10)
+    source.fetch(fetcher(), tmp_path, quiet)
+    (day,) = (tmp_path / "jpl_sbdb").glob("????-??-??")
+    day.rename(day.with_name("2026-01-01"))
+    source.fetch(fetcher(), tmp_path, quiet)
+    assert len(service.asked) == 6
+    assert [path.name for path in (tmp_path / "jpl_sbdb").glob("????-??-??")] == [day.name]
+
+
 def test_a_damaged_kept_page_is_asked_for_again(serve, tmp_path: Path) -> None:
     service = serve(jpl(25))
     source = SbdbQuery(service.url, page_rows=10)
     whole = source.fetch(fetcher(), tmp_path, quiet)
-    next(tmp_path.glob("jpl_sbdb/*/0000010.json")).write_bytes(b'{"signature"')
+    next(tmp_path.glob("jpl_sbdb/*/*/0000010.json")).write_bytes(b'{"signature"')
     assert source.fetch(fetcher(), tmp_path, quiet) == whole
     assert [asked.parameters["limit-from"] for asked in service.asked] == ["0", "10", "20", "10"]
 
@@ -142,6 +153,23 @@ def test_an_object_on_two_pages_is_refused(serve, tmp_path: Path) -> None:
     service = serve(Answer(page([row(n) for n in range(1, 11)], 20)))
     with pytest.raises(PageError, match="two pages"):
         SbdbQuery(service.url, page_rows=10).fetch(fetcher(), tmp_path, quiet)
+
+
+def test_the_pages_become_a_catalogue(serve, tmp_path: Path) -> None:
+    """From the first request to the cache, with one busy moment, as on a machine that reaches JPL."""
+    service = serve(jpl(10_200), Answer(status=503), jpl(10_200))
+    told: list[float] = []
+    found = catalogue.load(
+        None, tmp_path, services=[SbdbQuery(service.url)], fetcher=fetcher(), progress=lambda _, done: told.append(done)
+    )
+    assert [asked.parameters["limit-from"] for asked in service.asked] == ["0", "5000", "5000", "10000"]
+    assert (found.provenance.source, found.provenance.rows) == (service.url, 10_200)
+    assert found.provenance.date == "2026-01-05"
+    assert told == sorted(told)
+    assert told[-1] == 1.0
+    again = catalogue.load(None, tmp_path, services=[SbdbQuery(service.url)], fetcher=fetcher())
+    assert again.provenance == found.provenance
+    assert len(service.asked) == 4
 
 
 def test_nobody_there(tmp_path: Path) -> None:
