@@ -25,15 +25,14 @@ from gateway.serving.settings import ServingSettings
 from gateway.serving.transport import UnsafeSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
-from orrery.inference.v1 import anomaly_service_pb2
 from tests.objects import eros
 from tests.pods import ANYWHERE, running_anomaly, running_front
+from tests.small_pod import SERVICE, Broken, running_broken
 
 TOKEN = secrets.token_hex(32)
 CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 # In the request, and in the words of the error that it leads to.
 PLANTED = "planted-5c9a1e"
-SERVICE = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"].full_name
 
 
 class Collector(trace_service_pb2_grpc.TraceServiceServicer):
@@ -84,33 +83,6 @@ def error_server():
         yield f"http://public@127.0.0.1:{serving.server_port}/1", bodies
         serving.shutdown()
         thread.join()
-
-
-class Broken(v1.AnomalyServiceServicer):
-    """A service with a fault, whose error quotes the request."""
-
-    async def ScoreAnomalies(self, request, _context):  # noqa: N802  # the contract's name
-        raise KeyError(request.objects[0].designation)
-
-    async def ScoreAnomalyColumns(self, _request, _context):  # noqa: N802  # the contract's name
-        return v1.ScoreAnomalyColumnsResponse()
-
-    async def StreamScoreAnomalies(self, request_iterator, _context):  # noqa: N802  # the contract's name
-        async for _ in request_iterator:
-            yield v1.ScoreAnomalyColumnsResponse()
-
-
-@contextlib.asynccontextmanager
-async def running_broken(**settings):
-    @contextlib.asynccontextmanager
-    async def mount(grpc_server, checks):
-        v1.add_AnomalyServiceServicer_to_server(Broken(), grpc_server)
-        await checks.set(SERVICE, server.SERVING)
-        yield (SERVICE,)
-
-    chosen = ServingSettings(**{"address": ANYWHERE, "metrics_address": ANYWHERE, "grace_s": 1.0, **settings})
-    async with server.running(chosen, mount, "broken") as pod:
-        yield pod
 
 
 async def metrics_of(pod):
