@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from export.classifier.compress import PackedLayer
+from export.classifier.compress import INT8_LIMIT, PackedLayer, hidden_names
 from export.classifier.features import network_features
-from export.classifier.training import CLASS_HEAD, HAZARD_HEAD, HIDDEN_UNITS, Network
+from export.classifier.training import CLASS_HEAD, HAZARD_HEAD, Network
 from export.data.cleaning import MODEL_COLUMNS
 from export.quiet_tensorflow import predict_pb2, prediction_log_pb2, tf
 
@@ -46,6 +46,10 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
 
     def _dense(self, name: str, inputs: tf.Tensor) -> tf.Tensor:
         layer = self._layers[name]
+        if layer.input_step is not None:
+            steps = tf.clip_by_value(tf.round(inputs / layer.input_step), -INT8_LIMIT, INT8_LIMIT)
+            product = tf.matmul(tf.cast(steps, tf.int8), tf.constant(layer.kernel), output_type=tf.int32)
+            return tf.cast(product, tf.float32) * layer.channel_scale + layer.bias
         kernel = tf.cast(tf.constant(layer.kernel), tf.float32)
         if layer.channel_scale is not None:
             kernel *= layer.channel_scale
@@ -55,8 +59,8 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
     def predict(self, orbits: tf.Tensor) -> dict[str, tf.Tensor]:
         """Answers for raw orbits of shape (N, 6), columns of `MODEL_COLUMNS`."""
         flow = (network_features(orbits) - self._mean) / self._scale
-        for number in range(1, len(HIDDEN_UNITS) + 1):
-            flow = tf.nn.relu(self._dense(f"hidden_{number}", flow))
+        for name in hidden_names(self._layers):
+            flow = tf.nn.relu(self._dense(name, flow))
         probability = tf.sigmoid(self._dense(HAZARD_HEAD, flow))[:, 0]
         return {
             "pha_probability": probability,
