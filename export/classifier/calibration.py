@@ -28,17 +28,19 @@ def log_loss(truth: NDArray[np.bool_], logit: NDArray[np.floating[Any]]) -> floa
 def temperature(truth: NDArray[np.bool_], logit: NDArray[np.floating[Any]]) -> float:
     """What to divide the logits by; 1 where they are calibrated, above 1 where they are too sure.
 
+    1 also where no object is on the wrong side: then the surest would always be best, and nothing is measured.
+
     Args:
         truth: shape (N,).
         logit: shape (N,).
 
     Raises:
-        CalibrationError: the truth is of one kind, or the logits part it without error: no temperature is best then.
+        CalibrationError: the truth is of one kind.
     """
     if truth.all() or not truth.any():
         raise CalibrationError("a temperature needs objects of both kinds")
     if logit[truth].min() > logit[~truth].max():
-        raise CalibrationError("a temperature needs at least one object on the wrong side")
+        return 1.0
     found = minimize_scalar(
         lambda log_temperature: log_loss(truth, logit / np.exp(log_temperature)),
         bounds=(-_LARGEST_LOG_TEMPERATURE, _LARGEST_LOG_TEMPERATURE),

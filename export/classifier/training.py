@@ -17,7 +17,7 @@ from export.classifier.features import FEATURE_NAMES, network_features
 from export.data.dataset import CLASSES, Labelled, Split
 from export.quiet_tensorflow import keras, tf, tfmot
 
-HIDDEN_UNITS: Final = (64, 32)
+HIDDEN_UNITS: Final = (128, 64, 32)
 """Chosen by `export.classifier.search` on objects known before 2020: docs/decisions/0010."""
 
 HAZARD_HEAD: Final = "hazard"
@@ -54,9 +54,9 @@ class Training:
     pruning_epochs: int
     batch_rows: int = 512
     hidden_units: tuple[int, ...] = HIDDEN_UNITS
-    learning_rate: float = 6e-3
-    dropout: float = 0.0
-    l2: float = 1e-6
+    learning_rate: float = 2.5e-3
+    dropout: float = 0.05
+    l2: float = 1.1e-6
     patience_epochs: int = 12
     sparsity: float = 0.5
     hazardous_weight: float = 1.0

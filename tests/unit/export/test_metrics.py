@@ -22,6 +22,29 @@ def test_hazard_metrics_by_hand() -> None:
     assert found["recall_at_precision_90"] == pytest.approx(2 / 3)
 
 
+def test_log_loss_and_confusion_by_hand() -> None:
+    found = metrics.hazard_metrics(TRUTH, PROBABILITY, 0.65)
+    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.8, 0.3, 0.6, 0.8, 0.9]).mean())
+    assert found["confusion"] == [[2, 1], [1, 2]]
+
+
+def test_distance_to_the_cuts_of_the_classes() -> None:
+    # a = 1.8, q = .9; a = .8, Q = .88; a = 1.0, Q out of play; q = 1.017 itself.
+    q = np.array([0.9, 0.72, 0.5, 1.017])
+    e = np.array([0.5, 0.1, 0.5, 0.4])
+    assert metrics.boundary_distance_au(q, e) == pytest.approx([0.117, 0.103, 0.0, 0.0], abs=1e-12)
+
+
+def test_class_agreement_forgives_near_a_cut_only() -> None:
+    columns = np.tile([1.0175, 0.4, 3.0, 0.0, 0.0, 20.0], (3, 1))
+    columns[2, 0] = 1.2
+    truth = np.array([3, 3, 3])
+    found = metrics.class_agreement(columns, truth, np.eye(4)[[2, 3, 3]])
+    by_distance = {row["farther_than_au"]: row for row in found}
+    assert by_distance[0.0]["agreement"] == pytest.approx(2 / 3)
+    assert (by_distance[0.001]["objects"], by_distance[0.001]["agreement"]) == (1, 1.0)
+
+
 def test_threshold_itself_counts_as_hazardous() -> None:
     assert metrics.hazard_metrics(TRUTH, PROBABILITY, 0.6)["recall"] == 1.0
 
@@ -53,9 +76,10 @@ def test_no_objects_have_no_class_metrics() -> None:
 
 
 def test_bright_subset_includes_its_boundary() -> None:
-    magnitude_h = np.array([22.0, 22.0, 21.0, 20.0, 22.1, 30.0])
+    columns = np.tile([0.9, 0.5, 3.0, 0.0, 0.0, 0.0], (6, 1))
+    columns[:, 5] = [22.0, 22.0, 21.0, 20.0, 22.1, 30.0]
     predictions = {"pha_probability": PROBABILITY, "class_probabilities": np.eye(4)[[0] * 6]}
-    found = metrics.classifier_metrics(magnitude_h, TRUTH, np.zeros(6, np.int64), predictions, 0.5)
+    found = metrics.classifier_metrics(columns, TRUTH, np.zeros(6, np.int64), predictions, 0.5)
     assert found["h_at_most_22"]["objects"] == 4
 
 
