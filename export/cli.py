@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line: `python -m export {catalogue|quick|train|earth-table|asteroid-kernel|serving-protocol}`."""
+"""The command line: `python -m export COMMAND`; `--help` lists the commands."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ from rich.table import Table
 from export import paths
 from export.data import catalogue, sources
 from export.errors import ExportError
-from export.publishing import publish
+from export.publishing import history, infra_check, publish
 
 if TYPE_CHECKING:
     from export.publishing.publish import Published
@@ -35,6 +35,8 @@ def _parser() -> argparse.ArgumentParser:
     training = argparse.ArgumentParser(add_help=False)
     training.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
+    verifying = argparse.ArgumentParser(add_help=False)
+    verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     kernels = argparse.ArgumentParser(add_help=False)
     kernels.add_argument("--folder", type=Path, default=paths.kernels(), help="where the kernel is to lie")
     kernels.add_argument("--uv", help="the command that installs packages; the uv on the path if not given")
@@ -46,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     command("catalogue", _catalogue, "find and clean a catalogue, and say what was left out", reading)
     command("quick", _train, "train and publish small but real models, in a minute or two", reading, training)
     command("train", _train, "train and publish the full models", reading, training)
+    command("verify", _verify, "check published versions, and say what is wrong with them", verifying)
+    command("history", _history, "how far each metric moved from version to version", verifying)
     command("earth-table", _earth_table, "rewrite the gateway's table of Earth's orbit from DE440")
     command("asteroid-kernel", _asteroid_kernel, "make the 42 MB kernel of perturbing asteroids", kernels)
     command("serving-protocol", _serving_protocol, "rewrite the gateway's copy of TensorFlow Serving's protocol")
@@ -104,7 +108,9 @@ def _train(options: argparse.Namespace, console: Console) -> int:
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     ) as bar:
         task = bar.add_task("importing tensorflow", total=1.0)
-        from export import jobs  # noqa: PLC0415 - tensorflow takes ten seconds that other commands need not wait
+        # Tensorflow takes ten seconds that other commands need not wait.
+        from export import jobs  # noqa: PLC0415 - said above
+        from export.publishing import gate  # noqa: PLC0415 - said above
 
         scale = jobs.QUICK if options.command == "quick" else jobs.FULL
         version = publish.new_version()
@@ -112,13 +118,15 @@ def _train(options: argparse.Namespace, console: Console) -> int:
         def progress(what: str, fraction: float) -> None:
             bar.update(task, description=what, completed=fraction)
 
-        published = [
-            job(found, scale, options.store, version, progress)
-            for job in (jobs.publish_anomaly, jobs.publish_classifier)
-        ]
+        with infra_check.anomaly_pod() as anomaly_pod, infra_check.model_server() as model_server:
+            to_pass = gate.anomaly_gate(version, found, anomaly_pod, progress)
+            published = [jobs.publish_anomaly(found, scale, options.store, version, progress, to_pass)]
+            gates = gate.classifier_gate(options.store, version, found, model_server, progress)
+            published.append(jobs.publish_classifier(found, scale, options.store, version, progress, gates))
         progress("verifying what was published", 1.0)
         for one in published:
             publish.verify(one.folder)
+            history.write_history(options.store, one.manifest.name)
     _show(published, console)
     console.print(f"took {time.monotonic() - started:.0f} s")
     return 0
@@ -163,6 +171,31 @@ def _measures(manifest: publish.Manifest) -> list[tuple[str, str]]:
         size, precision = figures["weight_bytes"], figures["validation_average_precision"]
         rows.append((variant, f"{size['plain']} bytes, {size['gzip']} gzipped, average precision {precision:.4f}"))
     return rows
+
+
+def _verify(options: argparse.Namespace, console: Console) -> int:
+    """Every version in the store; the exit status is 1 where one is not fit to be served."""
+    from export.publishing import forest_checks, network_checks  # noqa: PLC0415 - tensorflow is slow to load
+
+    checks = dict(zip(MODEL_NAMES, (network_checks.check_network, forest_checks.check_forest), strict=True))
+    wrong = 0
+    for name, check in checks.items():
+        for version in publish.versions(options.store, name):
+            try:
+                check(options.store / name / str(version))
+            except publish.RefusedError as error:
+                wrong += 1
+                console.print(f"{name} {version}: {error}", style="red", markup=False)
+            else:
+                console.print(f"{name} {version}: as published, fit to be served", markup=False)
+    return 1 if wrong else 0
+
+
+def _history(options: argparse.Namespace, console: Console) -> int:
+    for name in MODEL_NAMES:
+        if publish.versions(options.store, name):
+            console.print(history.history(options.store, name), markup=False)
+    return 0
 
 
 def _earth_table(options: argparse.Namespace, console: Console) -> int:  # noqa: ARG001 - the commands' signature

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ from export.data.dataset import (
 from export.evaluation import metrics
 from export.forest import fused_forest, isolation_forest
 from export.forest.isolation_forest import ForestSettings
+from export.publishing import model_card
+from export.publishing.gate import AnomalyGate, ClassifierGate
 from export.publishing.publish import MANIFEST_FILE, Manifest, Published, created_utc, libraries, staged_version
 
 CLASSIFIER: Final = "neo_classifier"
@@ -56,7 +59,14 @@ QUICK: Final = Scale(200_000, Training(epochs=24, pruning_epochs=5), ForestSetti
 FULL: Final = Scale(2_000_000, Training(epochs=60, pruning_epochs=12, batch_rows=1024), ForestSettings())
 
 
-def publish_classifier(catalogue: Catalogue, scale: Scale, store: Path, version: int, progress: Progress) -> Published:
+def publish_classifier(
+    catalogue: Catalogue,
+    scale: Scale,
+    store: Path,
+    version: int,
+    progress: Progress,
+    gate: ClassifierGate | None = None,
+) -> Published:
     """Train, prune, quantise, judge by date and publish the network.
 
     Its judges are the objects first reported from `FIRST_YEAR_OF_TEST` on, which it never saw.
@@ -90,9 +100,11 @@ def publish_classifier(catalogue: Catalogue, scale: Scale, store: Path, version:
             "variants": comparison,
         },
     )
-    with staged_version(store, CLASSIFIER, version) as folder:
+    checks = gate(judges, partial(saved_model.predict_columns, model)) if gate else ()
+    with staged_version(store, CLASSIFIER, version, checks=checks) as folder:
         saved_model.save(model, CLASSIFIER, folder)
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        model_card.write_card(folder, manifest)
     progress("network published", 1.0)
     return Published(store / CLASSIFIER / str(version), manifest)
 
@@ -141,7 +153,14 @@ def _measure(model: saved_model.NeoClassifier, data: Labelled, threshold: float)
     return metrics.classifier_metrics(data.columns, data.hazardous, data.orbit_class, answers, threshold)
 
 
-def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: int, progress: Progress) -> Published:
+def publish_anomaly(
+    catalogue: Catalogue,
+    scale: Scale,
+    store: Path,
+    version: int,
+    progress: Progress,
+    gate: AnomalyGate | None = None,
+) -> Published:
     """Fit the forest to the population, fuse it, prove the fusion against scikit-learn, and publish it."""
     progress("growing the forest", 0.0)
     columns = catalogue.objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
@@ -149,7 +168,11 @@ def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: in
     progress("fusing the forest", 0.3)
     graph = fused_forest.to_onnx(pipeline)
     trees = isolation_forest.tree_tables(pipeline)
-    with staged_version(store, ANOMALY, version) as folder:
+
+    def expected(orbits: isolation_forest.Floats) -> dict[str, isolation_forest.Floats]:
+        return {"score": isolation_forest.scores(pipeline, orbits)}
+
+    with staged_version(store, ANOMALY, version, checks=gate(expected) if gate else ()) as folder:
         (folder / FOREST_FILE).write_bytes(graph.SerializeToString())
         progress("scoring the population with scikit-learn and with onnxruntime", 0.5)
         scores, features = fused_forest.run(folder / FOREST_FILE, columns)
@@ -179,5 +202,6 @@ def publish_anomaly(catalogue: Catalogue, scale: Scale, store: Path, version: in
             },
         )
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        model_card.write_card(folder, manifest)
     progress("forest published", 1.0)
     return Published(store / ANOMALY / str(version), manifest)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether a candidate folder holds the forest that the anomaly pod speaks to: graph, tables, and their agreement."""
 
+import io
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -83,7 +84,8 @@ def _read_graph(folder: Path) -> onnx.ModelProto:
 
 def _read_tables(folder: Path) -> Tables:
     try:
-        with np.load(folder / TABLES_FILE, allow_pickle=False) as archive:
+        # By way of memory: of a broken archive numpy leaves the file open.
+        with np.load(io.BytesIO((folder / TABLES_FILE).read_bytes()), allow_pickle=False) as archive:
             tables = dict(archive)
     except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
         raise RefusedError(f"{TABLES_FILE} is truncated or no archive of arrays: {error}") from error

@@ -95,6 +95,11 @@ class Pod:
             time.sleep(_POLL_S)
         raise RefusedError(f"the pod that should serve the candidate does not start: {self.tail()}")
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     def tail(self) -> str:
         """The end of its log, on one line."""
         return " | ".join(self._lines()[-3:]) or "its log is empty"

@@ -6,8 +6,11 @@ A reader therefore sees a whole version or none (TensorFlow Serving loads half-c
 """
 
 import json
+import os
 import shutil
+import socket
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -22,6 +25,7 @@ from export.files import sha256, sync
 SUMS_FILE: Final = "SHA256SUMS"
 MANIFEST_FILE: Final = "manifest.json"
 _STAGING_PREFIX: Final = ".staging-"
+_ABANDONED_AFTER_S: Final = 24 * 3600.0
 
 Check: TypeAlias = Callable[[Path], None]
 """Looks at a complete folder before it is published; raises `RefusedError` with what is wrong."""
@@ -139,6 +143,32 @@ def verify(folder: Path) -> None:
         raise IntegrityError(folder, problems)
 
 
+def sweep(folder: Path) -> list[str]:
+    """Remove what killed publishers left beside the versions of a model, and say what.
+
+    A leftover's name holds its publisher's machine and process: it goes when that process is dead on this machine, or
+    whatever its publisher when it is a day old.
+    """
+    removed = []
+    for leftover in sorted(folder.glob(f"{_STAGING_PREFIX}*")):
+        machine, _, process = leftover.name.removeprefix(_STAGING_PREFIX).rpartition("-")[0].rpartition("-")
+        dead = machine.endswith(f"-{socket.gethostname()}") and process.isdecimal() and not _is_alive(int(process))
+        if dead or time.time() - leftover.stat().st_mtime > _ABANDONED_AFTER_S:
+            shutil.rmtree(leftover)
+            removed.append(leftover.name)
+    return removed
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 @contextmanager
 def staged_version(store: Path, name: str, version: int, *, checks: Sequence[Check] = ()) -> Iterator[Path]:
     """Give an empty folder to write a version into; publish it when the block ends without an exception.
@@ -160,7 +190,9 @@ def staged_version(store: Path, name: str, version: int, *, checks: Sequence[Che
     if destination.exists():
         raise VersionExistsError(f"{destination} is already published")
     parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING_PREFIX}{version}-", dir=parent))
+    sweep(parent)
+    publisher = f"{_STAGING_PREFIX}{version}-{socket.gethostname()}-{os.getpid()}-"
+    staging = Path(tempfile.mkdtemp(prefix=publisher, dir=parent))
     try:
         yield staging
         staging.chmod(0o755)
