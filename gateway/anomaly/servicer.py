@@ -2,7 +2,9 @@
 """AnomalyService: validate, score, explain, tag."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +15,13 @@ from gateway.anomaly.scorer import Forest, Scores
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
 from gateway.serving.interceptor import Context
 from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbits
+from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
+
+# Of one stream at a time: messages, and their summed objects.
+_STREAM_MESSAGES_UNDER_WAY: Final = 64
+_STREAM_ROWS_UNDER_WAY: Final = 200_000
 
 
 class AnomalyServicer(v1.AnomalyServiceServicer):
@@ -30,16 +37,31 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
     ) -> v1.ScoreAnomaliesResponse:
         """Rows in, rows out."""
         del context
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._score_rows, request)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.score_rows, request)
 
     async def ScoreAnomalyColumns(  # noqa: N802  # the contract's name
         self, request: v1.ScoreAnomalyColumnsRequest, context: Context
     ) -> v1.ScoreAnomalyColumnsResponse:
         """Columns in, columns out."""
         del context
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._score_columns, request)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.score_columns, request)
 
-    def _score_rows(self, request: v1.ScoreAnomaliesRequest) -> v1.ScoreAnomaliesResponse:
+    async def StreamScoreAnomalies(  # noqa: N802  # the contract's name
+        self, request_iterator: AsyncIterator[v1.ScoreAnomalyColumnsRequest], context: Context
+    ) -> AsyncIterator[v1.ScoreAnomalyColumnsResponse]:
+        """Columns in, columns out, message by message."""
+        replies = in_order(
+            request_iterator,
+            lambda request: self.ScoreAnomalyColumns(request, context),
+            weigh=lambda request: len(request.orbits.eccentricity),
+            most_messages=_STREAM_MESSAGES_UNDER_WAY,
+            most_weight=_STREAM_ROWS_UNDER_WAY,
+        )
+        async for reply in replies:
+            yield reply
+
+    def score_rows(self, request: v1.ScoreAnomaliesRequest) -> v1.ScoreAnomaliesResponse:
+        """The work behind `ScoreAnomalies`, in the calling thread."""
         violations = Violations()
         check(request, violations)
         magnitudes = read_absolute_magnitudes(request.objects, violations)
@@ -63,7 +85,8 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
             _explain(scores, forest, said)
         return v1.ScoreAnomaliesResponse(scores=scores, model=self._model_spec(forest))
 
-    def _score_columns(self, request: v1.ScoreAnomalyColumnsRequest) -> v1.ScoreAnomalyColumnsResponse:
+    def score_columns(self, request: v1.ScoreAnomalyColumnsRequest) -> v1.ScoreAnomalyColumnsResponse:
+        """The work behind `ScoreAnomalyColumns`, in the calling thread and those that share large calls."""
         violations = Violations()
         check(request, violations)
         orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
