@@ -8,22 +8,19 @@ would spend them.
 """
 
 import itertools
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnxruntime
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from export.data.catalogue import Catalogue
 from export.data.cleaning import MODEL_COLUMNS
 from export.evaluation.metrics import share_in_top
-from export.forest import fused_forest, isolation_forest
+from export.forest import isolation_forest
 from export.forest.isolation_forest import ForestSettings
 
 TOP_FRACTION: Final = 0.01
@@ -52,7 +49,6 @@ class Trial:
         overlap: share of the top percent that two seeds have in common, mean of all pairs.
         least_overlap: of the worst pair.
         core_recall: share of the listed oddities in the top percent, by seed; empty without a list.
-        row_us: microseconds of a core a row in onnxruntime, all objects in one batch; the best of the seeds.
     """
 
     trees: int
@@ -61,7 +57,6 @@ class Trial:
     overlap: float
     least_overlap: float
     core_recall: tuple[float, ...]
-    row_us: float
 
 
 def top(scores: Floats, fraction: float = TOP_FRACTION) -> NDArray[np.int64]:
@@ -90,11 +85,10 @@ def try_size(
     """Grow one forest a setting, which differ in their seeds alone, and compare what they say of all objects."""
     columns = objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
     known = known_rows(objects, oddities) if oddities else np.zeros(len(objects), np.bool_)
-    by_seed, splits, recalls, seconds = [], [], [], []
+    by_seed, splits, recalls = [], [], []
     for setting in settings:
         pipeline = isolation_forest.fit(columns, setting)
-        scores, cpu_s = _score(pipeline, columns)
-        seconds.append(cpu_s)
+        scores = isolation_forest.scores(pipeline, columns)
         by_seed.append(scores)
         splits.append(sum(int((tree.tree_.children_left >= 0).sum()) for tree in pipeline["forest"].estimators_))
         if known.any():
@@ -107,7 +101,6 @@ def try_size(
         overlap=float(np.mean(shared)),
         least_overlap=min(shared),
         core_recall=tuple(recalls),
-        row_us=1e6 * min(seconds) / len(columns),
     )
 
 
@@ -139,37 +132,31 @@ def select_forest(
     return chosen
 
 
-def _score(pipeline: Pipeline, columns: Floats) -> tuple[Floats, float]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    graph = fused_forest.to_onnx(pipeline).SerializeToString()
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    started_s = time.process_time()
-    (scores,) = session.run([fused_forest.SCORE_OUTPUT], {fused_forest.ORBITS_INPUT: columns})
-    return scores, time.process_time() - started_s
+_INTRO: Final = """
+# How large a forest
+
+Written by `export.forest.selection.select_forest`. {population}.
+
+Overlap: the share of the most unusual {top:.0%} that forests of two seeds have in common; mean and worst of the pairs
+of {seeds} seeds. The rule: of the sizes whose mean overlap is {goal} or more, the one with the fewest splits, which is
+what storing, scoring and explaining cost.
+"""
+
+_ABOUT_RECALL: Final = """
+Core recall: the share of a development list of known oddities (without co-orbitals and minimoons, which are tagged by
+rule) in that percent, by seed. The list was at hand while the features were chosen, so it is a check, not an estimate,
+and the rule does not look at it.
+"""
 
 
 def _markdown(catalogue: Catalogue, trials: Sequence[Trial], chosen: Trial, *, listed: bool) -> str:
-    lines = [
-        "# How large a forest",
-        "",
-        f"Written by `export.forest.selection.select_forest`. {catalogue.provenance.description}.",
-        "",
-        f"Overlap: the share of the most unusual {TOP_FRACTION:.0%} that forests of two seeds have in common; mean and "
-        f"worst of the pairs of {len(SEEDS)} seeds. The rule: of the sizes whose mean overlap is {OVERLAP_GOAL} or "
-        "more, the one with the fewest splits, which is what storing, scoring and explaining cost.",
-        "",
-    ]
-    if listed:
-        lines += [
-            "Core recall: the share of a development list of known oddities (without co-orbitals and minimoons, which "
-            f"are tagged by rule) in that {TOP_FRACTION:.0%}, by seed. The list was at hand while the features were "
-            "chosen, so it is a check, not an estimate, and the rule does not look at it.",
-            "",
-        ]
+    intro = _INTRO.format(
+        population=catalogue.provenance.description, top=TOP_FRACTION, seeds=len(SEEDS), goal=OVERLAP_GOAL
+    )
+    lines = [intro.strip(), "", *([_ABOUT_RECALL.strip(), ""] if listed else [])]
     lines += [
-        "| trees | max_samples | splits | overlap | worst pair | core recall | us a row |",
-        "|---:|---:|---:|---:|---:|---:|---:|",
+        "| trees | max_samples | splits | overlap | worst pair | core recall |",
+        "|---:|---:|---:|---:|---:|---:|",
     ]
     for trial in trials:
         mark = "**" if trial is chosen else ""
@@ -180,7 +167,6 @@ def _markdown(catalogue: Catalogue, trials: Sequence[Trial], chosen: Trial, *, l
             f"{trial.overlap:.3f}",
             f"{trial.least_overlap:.3f}",
             ", ".join(f"{recall:.3f}" for recall in trial.core_recall) or "-",
-            f"{trial.row_us:.1f}",
         )
         lines.append("| " + " | ".join(f"{mark}{cell}{mark}" for cell in cells) + " |")
     return "\n".join([*lines, "", "Bold: what the rule chooses.", ""])

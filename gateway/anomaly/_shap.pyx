@@ -116,7 +116,20 @@ cdef void walk(
 
 
 cdef class Trees:
-    """The trees of a forest, laid out for walking; see `_shap.pyi`."""
+    """The trees of a forest, laid out for walking.
+
+    Args (one value a node, all trees end to end, children after their parents):
+        left, right: places of the children, -1 at leaves.
+        feature: split on, ignored at leaves.
+        threshold: go left where float32(feature) <= threshold.
+        value: mean of the leaves below, weighted by samples; a leaf's own.
+        samples: training samples that passed.
+        roots: (T,) places of the roots.
+        features: how many there are, 8 at most.
+
+    Raises:
+        ValueError: these are no trees.
+    """
 
     cdef Node* nodes
     cdef int node_count
@@ -182,7 +195,10 @@ cdef class Trees:
             descend(self.nodes, self.roots[index], shares)
 
     def shapley(self, const float[:, ::1] rows, double[:, ::1] out):
-        """Add up each row's Shapley values over all trees; the interpreter's lock is released."""
+        """Fill `out` (N, F) with each row's Shapley values, summed over the trees; `rows` is (N, F).
+
+        The interpreter's lock is released meanwhile.
+        """
         if rows.shape[1] != self.features or out.shape[1] != self.features or out.shape[0] != rows.shape[0]:
             raise ValueError("rows and out must be of shape (N, features)")
         with nogil:

@@ -1,25 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The published forest as the pod sees it: scores, explanations, and folders that are not whole."""
+"""The published forest as the pod sees it: scores, and folders that are not whole."""
 
 import shutil
 
 import numpy as np
 import pytest
 
-from gateway.anomaly.explanation import contributions
 from gateway.anomaly.forests import Forests
 from gateway.anomaly.scorer import Forest
-from gateway.anomaly.tags import orbit_tags
-from gateway.neo.elements import Orbits
 from gateway.serving.checksums import NotWhole
 from gateway.serving.errors import BackendUnavailable, ModelNotFound
 from orrery.inference import v1
 from tests.pods import PROJECT_ROOT
 
 STORE = PROJECT_ROOT / "var" / "models" / "neo_anomaly"
-FEATURES = 7
-# q, e, i, node, argument of perihelion, H of an object in the crowd.
-ORDINARY = np.array([1.0, 0.45, 8.0, 100.0, 100.0, 24.0])
 
 
 @pytest.fixture(scope="module")
@@ -41,28 +35,6 @@ def random_orbits(count):
     return np.array([0.2, 0.0, 0.0, 0.0, 0.0, 15.0]) + rng.random((count, 6)) * (high - [0.2, 0, 0, 0, 0, 0])
 
 
-def test_contributions_add_up_to_the_score(forest):
-    said = forest.score(random_orbits(200))
-    pushes = contributions(forest.tables, said.features, said.score)
-    assert forest.tables.base_score + pushes.sum(axis=1) == pytest.approx(said.score, abs=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("column", "value", "culprits"),
-    [
-        (2, 150.0, {"inclination_deg", "jupiter_tisserand"}),
-        (5, 9.5, {"absolute_magnitude_h"}),
-    ],
-)
-def test_a_single_culprit_is_named(forest, column, value, culprits):
-    odd = ORDINARY.copy()
-    odd[column] = value
-    said = forest.score(np.array([ORDINARY, odd]))
-    assert said.score[1] > said.score[0]
-    pushes = contributions(forest.tables, said.features, said.score)[1]
-    assert forest.tables.feature_names[int(pushes.argmax())] in culprits
-
-
 def test_rows_do_not_depend_on_their_company(forest):
     orbits = random_orbits(50)
     together = forest.score(orbits)
@@ -70,6 +42,13 @@ def test_rows_do_not_depend_on_their_company(forest):
     assert together.score.tolist() == alone.tolist()
     assert np.all((together.score > 0) & (together.score < 1))
     assert np.all((together.percentile >= 0) & (together.percentile <= 100))
+
+
+def test_large_calls_are_shared_by_threads_and_keep_their_order(folder, forest):
+    orbits = random_orbits(5_000)
+    shared = Forest(folder, threads=3).score(orbits)
+    assert shared.score.tolist() == np.concatenate([forest.score(part).score for part in np.split(orbits, 5)]).tolist()
+    assert (shared.features == np.concatenate([forest.score(part).features for part in np.split(orbits, 5)])).all()
 
 
 def test_percentiles_rise_with_the_score(forest):
@@ -130,30 +109,3 @@ def test_a_broken_newer_version_leaves_the_old_one_serving(folder, tmp_path):
     assert forests.choose(v1.ModelSelector()).version == 3
     with pytest.raises(ModelNotFound):
         forests.choose(v1.ModelSelector(version=1))
-
-
-def orbit(a=1.5, e=0.3, i=5.0):
-    return Orbits.from_mean_anomaly(
-        semi_major_axis_au=[a],
-        eccentricity=[e],
-        inclination_deg=[i],
-        longitude_of_ascending_node_deg=[0.0],
-        argument_of_perihelion_deg=[0.0],
-        mean_anomaly_deg=[0.0],
-        epoch_tdb_jd=[2461000.5],
-    )
-
-
-@pytest.mark.parametrize(
-    ("shape", "tags"),
-    [
-        ({}, []),
-        ({"a": 1.005}, ["co-orbital"]),
-        ({"a": 1.03, "e": 0.02, "i": 1.0}, ["minimoon-like"]),
-        ({"i": 90.1}, ["retrograde"]),
-        ({"a": 0.7, "e": 0.2}, ["atira"]),
-        ({"a": 1.5, "e": 0.95}, ["sun-grazing"]),
-    ],
-)
-def test_oddities_with_a_name_are_tagged(shape, tags):
-    assert orbit_tags(orbit(**shape)) == [tags]

@@ -100,7 +100,7 @@ class AnomalyScore(_message.Message):
     base_score: _builtins.float
     """The score of an average path through the forest, where explanations start. Zero unless explain."""
     explanation_method: _builtins.str
-    """"path-attribution": how contributions were computed. Empty unless explain."""
+    """"shap": how contributions were computed, here as exact Shapley values of the path length. Empty unless explain."""
     condition_code: _builtins.str
     """Echo of the request's condition code and arc: a poorly known orbit looks odd for that reason alone."""
     arc_days: _builtins.float

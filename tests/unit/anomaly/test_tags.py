@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tags by rule: their bounds, and the known objects that they were made for."""
+
+import csv
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from gateway.anomaly.tags import orbit_tags, uncertainty_tags
+from gateway.neo.elements import Orbits
+from orrery.inference import v1
+
+
+def orbits(a, e, i):
+    count = len(a)
+    return Orbits.from_mean_anomaly(
+        semi_major_axis_au=a,
+        eccentricity=e,
+        inclination_deg=i,
+        longitude_of_ascending_node_deg=np.zeros(count),
+        argument_of_perihelion_deg=np.zeros(count),
+        mean_anomaly_deg=np.zeros(count),
+        epoch_tdb_jd=np.full(count, 2461000.5),
+    )
+
+
+def tags(a=1.5, e=0.3, i=5.0):
+    return set(orbit_tags(orbits([a], [e], [i]))[0])
+
+
+@pytest.mark.parametrize(
+    ("tag", "inside", "outside"),
+    [
+        ("co-orbital", {"a": 1.00999}, {"a": 1.01001}),
+        ("co-orbital", {"a": 0.99001}, {"a": 0.98999}),
+        ("minimoon-like", {"a": 1.03, "e": 0.0599, "i": 1.0}, {"a": 1.03, "e": 0.06, "i": 1.0}),
+        ("minimoon-like", {"a": 1.03, "e": 0.01, "i": 2.49}, {"a": 1.03, "e": 0.01, "i": 2.5}),
+        ("minimoon-like", {"a": 1.0499, "e": 0.01, "i": 1.0}, {"a": 1.0501, "e": 0.01, "i": 1.0}),
+        ("minimoon-like", {"a": 0.9501, "e": 0.01, "i": 1.0}, {"a": 0.9499, "e": 0.01, "i": 1.0}),
+        ("retrograde", {"i": 90.0001}, {"i": 90.0}),
+        ("atira", {"a": 0.8, "e": 0.2287}, {"a": 0.8, "e": 0.2288}),
+        ("sun-grazing", {"a": 2.0, "e": 0.95001}, {"a": 2.0, "e": 0.94999}),
+    ],
+)
+def test_bounds(tag, inside, outside):
+    assert tag in tags(**inside)
+    assert tag not in tags(**outside)
+
+
+@pytest.mark.parametrize(
+    ("uncertainty", "poor"),
+    [
+        ({}, False),
+        ({"condition_code": "6"}, False),
+        ({"condition_code": "7"}, True),
+        ({"condition_code": "9"}, True),
+        ({"condition_code": "E"}, False),
+        ({"arc_days": 10.0}, False),
+        ({"arc_days": 9.99}, True),
+        ({"arc_days": 0.0}, True),
+    ],
+)
+def test_poorly_known_orbits(uncertainty, poor):
+    item = v1.NearEarthObject(uncertainty=v1.OrbitUncertainty(**uncertainty))
+    assert uncertainty_tags([item]) == [["poorly-known-orbit"] if poor else []]
+
+
+def test_known_minimoons_and_co_orbitals_are_tagged(shared_dir):
+    listed = json.loads((shared_dir / "data" / "odd_dev.json").read_text())
+    with gzip.open(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz", "rt", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for kind, tag in (("minimoon", "minimoon-like"), ("coorb", "co-orbital")):
+        found = [row for row in rows if {row["Principal_desig"], row["Number"].strip("()")} & set(listed[kind])]
+        assert len(found) == len(listed[kind])
+        a, e, i = (np.array([float(row[name]) for row in found]) for name in ("a", "e", "i"))
+        assert all(tag in said for said in orbit_tags(orbits(a, e, i)))
