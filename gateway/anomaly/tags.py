@@ -14,9 +14,10 @@ from orrery.inference import v1
 def orbit_tags(orbits: Orbits) -> list[list[str]]:
     """The tags of N orbits, from their elements.
 
-    Bounds: co-orbital and minimoon-like as chosen on the known ones (2006 RH120, 2024 PT5, 1991 VG; Kamo'oalewa,
-    2020 XL5, Cruithne); retrograde by definition; Atira by JPL's; Sun-grazing q < 0.1 au, where known objects become
-    scarce (Granvik et al. 2016, Nature 530, 303).
+    Bounds: co-orbital within the Earth's Hill radius of its semi-major axis (Kamo'oalewa, 2010 TK7 and Cruithne are);
+    minimoon-like as chosen on 2006 RH120, 2024 PT5 and 1991 VG, from whose orbits captures come (Granvik et al. 2012,
+    Icarus 218, 262); retrograde by definition; Atira by JPL's; Sun-grazing q < 0.1 au, where known objects become
+    scarce (Granvik et al. 2016, Nature 530, 303). The bounds themselves are outside.
     """
     a = orbits.semi_major_axis_au
     e, i, q = orbits.eccentricity, orbits.inclination_deg, orbits.perihelion_distance_au
