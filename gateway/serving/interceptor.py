@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from gateway.serving import metrics
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
-from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, status_of
+from gateway.serving.errors import FieldViolation, InvalidRequest, status_of
 from gateway.serving.guard import Guard
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
@@ -28,8 +28,6 @@ __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # Health probes and reflection come by the second and say nothing.
 _QUIET = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
-# What a caller is told who came while the server was full.
-RETRY_AFTER_S = 0.5
 
 log = structlog.get_logger()
 
@@ -53,13 +51,11 @@ class Hooks:
 
     Attributes:
         guard: lets calls in, or not.
-        most_calls: served at once; one more is told to come back.
         begin_span: of a method and the call's metadata.
         report: an internal error, its method and its request id.
     """
 
     guard: Guard | None = None
-    most_calls: int | None = None
     begin_span: Callable[[str, Any], Span] | None = None
     report: Callable[[BaseException, str, str], None] | None = None
 
@@ -73,13 +69,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """
 
     def __init__(self, hooks: Hooks | None = None) -> None:
-        """Begin with no call.
+        """Begin with no method wrapped.
 
         Args:
             hooks: what stands before and beside every call.
         """
         self.hooks = hooks or Hooks()
-        self.calls = 0
         # By method: the handler that was wrapped, and what it became. A server serves few methods.
         self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any]]] = {}
 
@@ -103,7 +98,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        served = _Method(self, method)
+        served = _Method(self.hooks, method)
         wrap, serve = _WRAPPERS[handler.request_streaming, handler.response_streaming]
         make = getattr(grpc, f"{serve}_rpc_method_handler")
         open_call: _Open
@@ -118,11 +113,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 class _Method:
-    """A method being served: its metrics, ready to be counted in, and its interceptor's hooks."""
+    """A method being served: its metrics, ready to be counted in, and what stands around its calls."""
 
-    def __init__(self, interceptor: CallInterceptor, method: str) -> None:
-        self.interceptor = interceptor
-        self.hooks = interceptor.hooks
+    def __init__(self, hooks: Hooks, method: str) -> None:
+        self.hooks = hooks
         self.name = method
         service, _, name = method.removeprefix("/").rpartition("/")
         self._labels = (service, name)
@@ -140,10 +134,8 @@ class _Method:
         handled.inc()
 
     async def _admit(self, context: Context, size_bytes: int) -> str:
-        hooks = self.hooks
-        if hooks.most_calls is not None and self.interceptor.calls > hooks.most_calls:
-            raise Overloaded(RETRY_AFTER_S)
-        return "" if hooks.guard is None else await hooks.guard.admit(self.name, context, size_bytes)
+        guard = self.hooks.guard
+        return "" if guard is None else await guard.admit(self.name, context, size_bytes)
 
     def opener(self, parse: Callable[[bytes], Any] | None) -> _Open:
         """Lets a call in, then decodes its request (which is forwarded as bytes where there is no decoder)."""
@@ -240,7 +232,6 @@ class _Observed:
             TRACEPARENT.set(self._span.traceparent)
         served.started.inc()
         served.in_flight.inc()
-        served.interceptor.calls += 1
         self._started_s = time.perf_counter()
 
     async def __aexit__(
@@ -265,7 +256,6 @@ class _Observed:
     def _end(self, code: str) -> None:
         served = self._served
         elapsed_s = time.perf_counter() - self._started_s
-        served.interceptor.calls -= 1
         served.in_flight.dec()
         served.ended(code, elapsed_s)
         if self._span is not None:
