@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The choice of the forest's size."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,12 @@ def test_overlap_counts_shared_members_of_the_top() -> None:
     assert selection.overlaps([one, other, one], 0.04) == [0.75, 1.0, 0.75]
 
 
-def test_the_cheapest_that_reaches_the_goal_is_chosen() -> None:
+def test_the_cheapest_that_reaches_the_goals_is_chosen() -> None:
     trials = [trial(10, 0.80), trial(30, 0.85), trial(20, 0.86), trial(90, 0.95)]
-    assert selection.choose(trials, 0.85) is trials[2]
-    assert selection.choose(trials, 0.86) is trials[2]
-    assert selection.choose(trials, 0.99) is trials[3]
+    assert selection.choose(trials) is trials[2]
+    blind = replace(trials[2], core_recall=(0.9, 0.95))
+    assert selection.choose([blind, *trials[:2]]) is trials[1]
+    assert selection.choose([trials[0], trial(5, 0.7)]) is trials[0]
 
 
 def test_blind_spots_are_not_held_against_a_forest() -> None:
