@@ -139,10 +139,10 @@ def make_table(
 
 def _about(provenance: Provenance, network: Network, training: Training, rows: Sequence[int]) -> str:
     shape = "-".join(str(kernel.shape[1]) for name, (kernel, _) in network.layers.items() if name.startswith("hidden_"))
+    schedule = ", ".join(f"{name} {value}" for name, value in asdict(training).items())
     return (
         f"Network {len(network.mean)}-{shape} with two heads. Catalogue: {provenance.kind}, "
-        f"{provenance.rows:,} objects, {provenance.date}. Rows: {rows[0]:,} to train on and {rows[1]:,} to validate by (real earlier objects and "
-        f"synthetic orbits), {rows[2]:,} later objects. Schedule: "
-        + ", ".join(f"{name} {value}" for name, value in asdict(training).items())
-        + "."
+        f"{provenance.rows:,} objects, {provenance.date}. "
+        f"Rows: {rows[0]:,} to train on and {rows[1]:,} to validate by (real earlier objects and synthetic orbits), "
+        f"{rows[2]:,} later objects. Schedule: {schedule}."
     )
