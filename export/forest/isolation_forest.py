@@ -2,7 +2,8 @@
 """The Isolation Forest of the real population: how unlike other near-Earth objects an orbit and its brightness are.
 
 Liu, Ting & Zhou 2008, ICDM, "Isolation Forest": score 2^(-E[h] / c(max_samples)), in (0, 1), higher = more unusual.
-Large samples matter most for finding the known oddities, and many trees for agreeing between seeds.
+Large samples matter most for finding the known oddities, and many trees for agreeing between seeds; the defaults are
+those of docs/models/forest-selection.md.
 """
 
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class ForestSettings:
         false_positive_target: fraction of the population that is to be called unusual.
     """
 
-    trees: int = 300
+    trees: int = 200
     max_samples: int = 4096
     false_positive_target: float = 0.01
     seed: int = 11
