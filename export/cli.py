@@ -3,8 +3,12 @@
 
 import argparse
 import logging
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +21,7 @@ from export import paths
 from export.data import catalogue, sources
 from export.errors import ExportError
 from export.publishing import history, infra_check, publish
+from export.publishing.manifest_checks import numbers
 
 if TYPE_CHECKING:
     from export.publishing.publish import Published
@@ -35,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     training = argparse.ArgumentParser(add_help=False)
     training.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
+    training.add_argument("--seed", type=int, help="of training and forest; each has its own fixed one if not given")
     verifying = argparse.ArgumentParser(add_help=False)
     verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     kernels = argparse.ArgumentParser(add_help=False)
@@ -62,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     handler = RichHandler(console=console, show_path=False, show_time=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
     options = _parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        # Asked to end, end as after an error: what is staged goes, and the pods that serve candidates end.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     run: Callable[[argparse.Namespace, Console], int] = options.run
     try:
         return run(options, console)
@@ -108,21 +117,33 @@ def _train(options: argparse.Namespace, console: Console) -> int:
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
     ) as bar:
         task = bar.add_task("importing tensorflow", total=1.0)
+
         # Tensorflow takes ten seconds that other commands need not wait.
-        from export import jobs  # noqa: PLC0415 - said above
+        from export.classifier import job as network  # noqa: PLC0415 - said above
+        from export.forest import job as forest  # noqa: PLC0415 - said above
         from export.publishing import gate  # noqa: PLC0415 - said above
 
-        scale = jobs.QUICK if options.command == "quick" else jobs.FULL
+        quick = options.command == "quick"
+        network_scale, forest_scale = (network.QUICK, forest.QUICK) if quick else (network.FULL, forest.FULL)
+        if options.seed is not None:
+            network_scale = replace(network_scale, training=replace(network_scale.training, seed=options.seed))
+            forest_scale = replace(forest_scale, forest=replace(forest_scale.forest, seed=options.seed))
         version = publish.new_version()
 
         def progress(what: str, fraction: float) -> None:
             bar.update(task, description=what, completed=fraction)
 
         with infra_check.anomaly_pod() as anomaly_pod, infra_check.model_server() as model_server:
-            to_pass = gate.anomaly_gate(version, found, anomaly_pod, progress)
-            published = [jobs.publish_anomaly(found, scale, options.store, version, progress, to_pass)]
-            gates = gate.classifier_gate(options.store, version, found, model_server, progress)
-            published.append(jobs.publish_classifier(found, scale, options.store, version, progress, gates))
+            published = [
+                forest.publish_anomaly(
+                    found, forest_scale, options.store, version, progress,
+                    gate=gate.anomaly_gate(version, found, anomaly_pod, progress),
+                ),
+                network.publish_classifier(
+                    found, network_scale, options.store, version, progress,
+                    gate=gate.classifier_gate(options.store, version, found, model_server, progress),
+                ),
+            ]  # fmt: skip
         progress("verifying what was published", 1.0)
         for one in published:
             publish.verify(one.folder)
@@ -147,10 +168,10 @@ def _show(published: Sequence["Published"], console: Console) -> None:
 
 def _measures(manifest: publish.Manifest) -> list[tuple[str, str]]:
     if "by_date" not in manifest.metrics:
-        difference = manifest.metrics["largest_difference_from_sklearn"]
+        threshold = f"{manifest.details['score_threshold']:.4f}"
         return [
-            ("unusual from score", f"{manifest.details['score_threshold']:.4f}"),
-            ("largest difference from scikit-learn", f"{difference:.1e}"),
+            ("unusual from score", threshold),
+            *((name, f"{value:.4g}") for name, value in numbers(manifest.metrics)),
         ]
     judged = manifest.metrics["by_date"]
     rows = [

@@ -32,7 +32,7 @@ from export.data.dataset import (
 )
 from export.evaluation import bootstrap, champion, comparison, figures, metrics, peers, report
 from export.evaluation.report import ClassifierReport
-from export.publishing import publish
+from export.publishing import model_card, publish
 from export.publishing.publish import MANIFEST_FILE, Check, Manifest, Published
 
 CLASSIFIER: Final = "neo_classifier"
@@ -154,8 +154,9 @@ def publish_classifier(
     checks = gate(judges, partial(saved_model.predict_columns, model)) if gate else ()
     with publish.staged_version(store, CLASSIFIER, version, checks=checks) as folder:
         saved_model.save(model, CLASSIFIER, folder)
-        figures.write(folder / FIGURES_FOLDER, measured)
+        drawn = figures.write(folder / FIGURES_FOLDER, measured)
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        model_card.write_card(folder, manifest, drawn)
     if kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
     progress("network published", 1.0)

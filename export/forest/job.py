@@ -14,7 +14,9 @@ from export.data.cleaning import MODEL_COLUMNS
 from export.evaluation.metrics import share_in_top
 from export.forest import fused_forest, isolation_forest, selection, threshold
 from export.forest.isolation_forest import ForestSettings
+from export.publishing import model_card
 from export.publishing.forest_checks import GRAPH_FILE, TABLES_FILE, check_forest
+from export.publishing.gate import AnomalyGate
 from export.publishing.publish import MANIFEST_FILE, Manifest, Published, created_utc, libraries, staged_version
 
 ANOMALY: Final = "neo_anomaly"
@@ -50,6 +52,7 @@ def publish_anomaly(
     progress: Progress,
     *,
     oddities: Mapping[str, Sequence[str]] | None = None,
+    gate: AnomalyGate | None = None,
 ) -> Published:
     """Fit the forest to the population, fuse it, prove the fusion against scikit-learn, and publish it.
 
@@ -60,6 +63,7 @@ def publish_anomaly(
         version: to publish as.
         progress: told what is being done.
         oddities: designations or numbers by kind, which should be in the top percent; only measured where given.
+        gate: given the forest in memory, what the version must pass; its files alone where there is none.
     """
     progress("growing the forest", 0.0)
     columns = catalogue.objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
@@ -67,7 +71,12 @@ def publish_anomaly(
     progress("fusing the forest", 0.1)
     graph = fused_forest.to_onnx(pipeline)
     trees = isolation_forest.tree_tables(pipeline)
-    with staged_version(store, ANOMALY, version, checks=(check_forest,)) as folder:
+
+    def expected(orbits: isolation_forest.Floats) -> dict[str, isolation_forest.Floats]:
+        return {"score": isolation_forest.scores(pipeline, orbits)}
+
+    checks = gate(expected) if gate else (check_forest,)
+    with staged_version(store, ANOMALY, version, checks=checks) as folder:
         (folder / GRAPH_FILE).write_bytes(graph.SerializeToString())
         progress("scoring the population with scikit-learn and with onnxruntime", 0.2)
         scores, features = fused_forest.run(folder / GRAPH_FILE, columns)
@@ -101,6 +110,7 @@ def publish_anomaly(
             },
         )
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+        model_card.write_card(folder, manifest)
     progress("forest published", 1.0)
     return Published(store / ANOMALY / str(version), manifest)
 

@@ -22,15 +22,16 @@ def quiet(what, fraction):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """Both models, small but real, published."""
-    from export import jobs
+    from export.classifier import job as network
     from export.classifier.training import Training
+    from export.forest import job as forest
     from export.forest.isolation_forest import ForestSettings
 
     store = tmp_path_factory.mktemp("store")
     objects = catalogue.synthetic(rows=3_000, seed=5)
-    scale = jobs.Scale(6_000, Training(epochs=2, pruning_epochs=1, batch_rows=256), ForestSettings(20, 256))
-    jobs.publish_anomaly(objects, scale, store, VERSION, quiet)
-    jobs.publish_classifier(objects, scale, store, VERSION, quiet)
+    training = Training(epochs=2, pruning_epochs=1, batch_rows=256)
+    forest.publish_anomaly(objects, forest.ForestScale(ForestSettings(20, 256)), store, VERSION, quiet)
+    network.publish_classifier(objects, network.ClassifierScale(6_000, training, resamples=20), store, VERSION, quiet)
     return store
 
 

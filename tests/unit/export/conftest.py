@@ -37,15 +37,17 @@ def tiny_catalogue() -> catalogue.Catalogue:
 @pytest.fixture(scope="session")
 def tiny_models(tiny_catalogue: catalogue.Catalogue, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
     """Both models, trained for seconds on synthetic orbits and published."""
-    from export import jobs
+    from export.classifier import job as network
     from export.classifier.training import Training
+    from export.forest import job as forest
     from export.forest.isolation_forest import ForestSettings
 
     store: Path = tmp_path_factory.mktemp("store")
-    scale = jobs.Scale(
-        TINY_ORBITS, Training(epochs=6, pruning_epochs=2, batch_rows=256), ForestSettings(trees=40, max_samples=512)
-    )
+    version = 20260101000000
+    training = Training(epochs=6, pruning_epochs=2, batch_rows=256)
+    network_scale = network.ClassifierScale(TINY_ORBITS, training, resamples=20)
+    forest_scale = forest.ForestScale(ForestSettings(trees=40, max_samples=512))
     return {
-        "neo_anomaly": jobs.publish_anomaly(tiny_catalogue, scale, store, 20260101000000, quiet),
-        "neo_classifier": jobs.publish_classifier(tiny_catalogue, scale, store, 20260101000000, quiet),
+        "neo_anomaly": forest.publish_anomaly(tiny_catalogue, forest_scale, store, version, quiet),
+        "neo_classifier": network.publish_classifier(tiny_catalogue, network_scale, store, version, quiet),
     }

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Candidates in the real pods: what is right passes 1,000 requests, what is wrong is refused, nothing stays running."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.data import catalogue
+from export.forest import fused_forest
+from export.publishing import gate, infra_check, serve_forest, serve_network
+from export.publishing.publish import Published, RefusedError
+from export.quiet_tensorflow import tf
+
+VERSION = 20260101000000
+
+
+def network_in_memory(folder: Path) -> infra_check.Expected:
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    return lambda orbits: {name: value.numpy() for name, value in signature(orbits=tf.constant(orbits)).items()}
+
+
+def test_the_classifier_is_served_as_it_is_in_memory(
+    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue
+) -> None:
+    folder = tiny_models["neo_classifier"].folder
+    expected = network_in_memory(folder)
+    orbits = gate.population(tiny_catalogue)
+    with infra_check.model_server() as pod:
+        found = serve_network.replay_network(pod, folder, "neo_classifier", VERSION, expected, orbits)
+        assert found.requests == 1_000
+        assert found.largest_difference <= infra_check.TOLERANCE
+        assert 0.0 < found.p50_ms <= found.p99_ms
+
+        def off(columns: np.ndarray) -> dict[str, np.ndarray]:
+            answers = dict(expected(columns))
+            return {**answers, "pha_probability": answers["pha_probability"] + np.float32(1e-3)}
+
+        with pytest.raises(RefusedError, match=r"pha_probability differs from the model in memory by up to 0\.001"):
+            serve_network.replay_network(pod, folder, "neo_classifier", VERSION + 1, off, orbits)
+    assert pod.ended
+
+
+def test_a_graph_that_the_model_server_cannot_load_is_refused(
+    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue, tmp_path: Path
+) -> None:
+    folder = tiny_models["neo_classifier"].folder
+    broken = tmp_path / "candidate"
+    shutil.copytree(folder, broken)
+    (broken / "saved_model.pb").write_bytes(b"")
+    orbits = gate.population(tiny_catalogue)
+    with infra_check.model_server() as pod, pytest.raises(RefusedError, match="the model server gave the candidate up"):
+        serve_network.replay_network(pod, broken, "neo_classifier", VERSION, network_in_memory(folder), orbits)
+    assert pod.ended
+
+
+def test_the_forest_is_served_as_it_is_in_memory(
+    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue, tmp_path: Path
+) -> None:
+    folder = tiny_models["neo_anomaly"].folder
+    broken = tmp_path / "candidate"
+    shutil.copytree(folder, broken)
+    (broken / "forest.onnx").write_bytes(b"")
+    orbits = gate.population(tiny_catalogue)
+
+    def expected(columns: np.ndarray) -> dict[str, np.ndarray]:
+        return {"score": fused_forest.run(folder / "forest.onnx", columns)[0]}
+
+    with infra_check.anomaly_pod() as pod:
+        with pytest.raises(RefusedError, match="the anomaly pod refuses the candidate"):
+            serve_forest.replay_forest(pod, broken, "neo_anomaly", VERSION, expected, orbits)
+        found = serve_forest.replay_forest(pod, folder, "neo_anomaly", VERSION + 1, expected, orbits)
+    assert (found.requests, found.largest_difference) == (1_000, 0.0)
+    assert pod.ended
+
+
+def test_batches_are_the_same_for_the_same_seed() -> None:
+    orbits = np.arange(60.0).reshape(10, 6)
+    first, second = infra_check.sample_batches(orbits), infra_check.sample_batches(orbits)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert {len(batch) for batch in first} == set(range(1, 65))
