@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick \
+.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean
 
 help: ## list the targets
@@ -35,6 +35,10 @@ accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities,
 bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/benchmarks/physics.md (minutes)
 	$(UV) pip install --quiet --constraint requirements.lock --group bench
 	$(BIN)/python -m bench physics
+
+bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmarks/{anomaly,gateway}.md (minutes)
+	$(BIN)/python -m bench anomaly
+	$(BIN)/python -m bench.gateway
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
@@ -66,6 +70,18 @@ export-quick: $(INSTALLED) ## train and publish small models (under 2 minutes)
 
 export: $(INSTALLED) ## train and publish the full models
 	$(BIN)/python -m export train
+
+dataset: $(INSTALLED) ## the labelled catalogue as Parquet in var/dataset, split at random and by date
+	$(BIN)/python -m export dataset
+
+studies: $(INSTALLED) ## rewrite docs/models: search, compression, forest size, autoencoder (half an hour)
+	$(BIN)/python -m export search
+	$(BIN)/python -m export variants
+	$(BIN)/python -m export select-forest $(if $(ODDITIES),--oddities $(ODDITIES))
+	$(BIN)/python -m export anomaly-comparison $(if $(ODDITIES),--oddities $(ODDITIES))
+
+verify-models: $(INSTALLED) ## check every published version
+	$(BIN)/python -m export verify
 
 serving-protocol: $(INSTALLED) ## rewrite the front's copy of TensorFlow Serving's protocol
 	$(BIN)/python -m export serving-protocol

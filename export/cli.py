@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,8 +18,9 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from export import paths
+from export import paths, studies
 from export.data import catalogue, sources
+from export.data.write_dataset import DATASET_SEED
 from export.errors import ExportError
 from export.publishing import history, infra_check, publish
 from export.publishing.manifest_checks import numbers
@@ -43,6 +45,12 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--seed", type=int, help="of training and forest; each has its own fixed one if not given")
     verifying = argparse.ArgumentParser(add_help=False)
     verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
+    splitting = argparse.ArgumentParser(add_help=False)
+    splitting.add_argument("--folder", type=Path, default=paths.dataset(), help="where the data set is to lie")
+    splitting.add_argument("--split-seed", type=int, default=DATASET_SEED, help="of the split at random")
+    studying = argparse.ArgumentParser(add_help=False)
+    studying.add_argument("--documents", type=Path, default=studies.DOCUMENTS, help="where the pages are to lie")
+    studying.add_argument("--oddities", type=Path, help="JSON list of known oddities by kind, to measure recall with")
     kernels = argparse.ArgumentParser(add_help=False)
     kernels.add_argument("--folder", type=Path, default=paths.kernels(), help="where the kernel is to lie")
     kernels.add_argument("--uv", help="the command that installs packages; the uv on the path if not given")
@@ -54,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     command("catalogue", _catalogue, "find and clean a catalogue, and say what was left out", reading)
     command("quick", _train, "train and publish small but real models, in a minute or two", reading, training)
     command("train", _train, "train and publish the full models", reading, training)
+    for study, parent in (
+        (studies.dataset, splitting),
+        (studies.search, studying),
+        (studies.variants, studying),
+        (studies.select_forest, studying),
+        (studies.anomaly_comparison, studying),
+    ):
+        name = study.__name__.replace("_", "-")
+        command(name, partial(_study, study), (study.__doc__ or "").rstrip("."), reading, parent)
     command("verify", _verify, "check published versions, and say what is wrong with them", verifying)
     command("history", _history, "how far each metric moved from version to version", verifying)
     command("earth-table", _earth_table, "rewrite the gateway's table of Earth's orbit from DE440")
@@ -105,6 +122,24 @@ def _catalogue(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _study(
+    study: Callable[[catalogue.Catalogue, argparse.Namespace, Callable[[str, float], None]], str],
+    options: argparse.Namespace,
+    console: Console,
+) -> int:
+    found = _load(options, console)
+    with _bar(console) as bar:
+        task = bar.add_task("starting", total=1.0)
+        said = study(found, options, lambda what, fraction: bar.update(task, description=what, completed=fraction))
+    console.print(said, markup=False)
+    return 0
+
+
+def _bar(console: Console) -> Progress:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console)
+
+
 def _train(options: argparse.Namespace, console: Console) -> int:
     present = {name: publish.versions(options.store, name) for name in MODEL_NAMES}
     if options.if_absent and all(present.values()):
@@ -113,9 +148,7 @@ def _train(options: argparse.Namespace, console: Console) -> int:
         return 0
     started = time.monotonic()
     found = _load(options, console)
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console
-    ) as bar:
+    with _bar(console) as bar:
         task = bar.add_task("importing tensorflow", total=1.0)
 
         # Tensorflow takes ten seconds that other commands need not wait.

@@ -26,3 +26,8 @@ def catalogue_cache() -> Path:
 def kernels() -> Path:
     """The folder of kernels made here, where the gateway looks for them: `var/kernels` below the project."""
     return PROJECT_ROOT / "var" / "kernels"
+
+
+def dataset() -> Path:
+    """The folder of data-set files: `var/dataset` below the project."""
+    return PROJECT_ROOT / "var" / "dataset"

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from gateway.serving.channels import onward, refusal_of
 from gateway.serving.interceptor import Context
+from gateway.serving.streams import undisturbed
 
 _Unary = Callable[[bytes, Context], Awaitable[bytes]]
 _Stream = Callable[[bytes, Context], AsyncIterator[bytes]]
@@ -71,7 +72,7 @@ def _forward_both_ways(path: str, channel: grpc.aio.Channel, backend: str, cap_s
 
     async def forward(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         # gRPC takes the next message when the pod's window has room for it: the pod's pace is the caller's.
-        async for reply in _replies(ask(requests, **onward(context, cap_s=cap_s)), backend):
+        async for reply in _replies(ask(undisturbed(requests), **onward(context, cap_s=cap_s)), backend):
             yield reply
 
     return forward

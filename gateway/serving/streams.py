@@ -33,6 +33,30 @@ class _Room:
         self._freed.set()
 
 
+async def undisturbed(requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+    """The messages of a call's stream; whoever stops listening leaves the read under way alone.
+
+    gRPC answers a call whose pending read is cancelled with a bare CANCELLED, and the refusal that was the reason for
+    stopping never reaches the caller. The read ends by itself with the call.
+    """
+    source = aiter(requests)
+
+    async def take() -> tuple[Request, ...]:
+        try:
+            return (await anext(source),)
+        except StopAsyncIteration:
+            return ()
+
+    while taken := await asyncio.shield(_quietly(asyncio.ensure_future(take()))):
+        yield taken[0]
+
+
+def _quietly(task: asyncio.Task[Reply]) -> asyncio.Task[Reply]:
+    """A task whose failure nobody may be left to hear of."""
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return task
+
+
 async def in_order(
     requests: AsyncIterable[Request],
     answer: Callable[[Request], Awaitable[Reply]],
@@ -62,7 +86,7 @@ async def in_order(
 
     async def read() -> None:
         try:
-            async for request in requests:
+            async for request in undisturbed(requests):
                 weight = weigh(request)
                 await room.take(weight)
                 task = asyncio.ensure_future(answer(request))

@@ -125,5 +125,23 @@ async def test_anomaly_streams_go_through_to_the_pod_and_end_at_the_first_bad_me
         assert len(replies) == 50
         assert replies[0] == whole
         assert len({reply.score[0] for reply in replies}) > 1
-        seen, _ = await failing(stub.StreamScoreAnomalies(iter([*asked[:3], bad, *asked]), timeout=30))
+        seen, refusal = await failing(stub.StreamScoreAnomalies(iter([*asked[:3], bad, *asked]), timeout=30))
     assert seen == replies[:3]
+    assert refusal.reason == "INVALID_FIELD"
+    assert {v.path for v in refusal.violations} == {"orbits.eccentricity[0]"}
+
+
+async def test_a_refusal_arrives_while_the_caller_still_writes(model_server):
+    waiting = asyncio.Event()
+
+    async def never_ending():
+        yield v1.PredictColumnsRequest(orbits=columns(1.0))
+        yield v1.PredictColumnsRequest(orbits=columns(1.0, eccentricity=-1.0))
+        await waiting.wait()
+
+    address = model_server.server.address
+    async with running_front(model_server_address=address) as pod, grpc.aio.insecure_channel(pod.address) as channel:
+        call = v1.PredictionServiceStub(channel).StreamPredict(never_ending(), timeout=60)
+        seen, refusal = await failing(call)
+    assert len(seen) == 1
+    assert refusal.reason == "INVALID_FIELD"

@@ -15,8 +15,8 @@ from export.data.dataset import flat_orbits
 from export.forest import fused_forest, isolation_forest
 from export.forest.fused_forest import ParityError
 from export.forest.isolation_forest import FEATURE_NAMES, ForestSettings, OrbitFeatures
-from export.jobs import Published
 from export.publishing import publish
+from export.publishing.publish import Published
 
 
 def population(count: int, seed: int) -> np.ndarray:
@@ -159,7 +159,7 @@ def published(tiny_models: dict[str, Published]) -> Published:
 def test_published_folder(published: Published) -> None:
     publish.verify(published.folder)
     names = {path.name for path in published.folder.iterdir()}
-    assert names == {"forest.onnx", "forest.npz", "manifest.json", "SHA256SUMS"}
+    assert names == {"forest.onnx", "forest.npz", "manifest.json", "SHA256SUMS", "MODEL_CARD.md"}
     manifest = json.loads((published.folder / "manifest.json").read_text())
     assert manifest["training_data"]["kind"] == "synthetic"
     assert manifest["metrics"]["largest_difference_from_sklearn"] < 1e-12

@@ -10,8 +10,8 @@ import pytest
 
 from export.classifier.saved_model import WARMUP_BATCHES, WARMUP_FILE
 from export.data.dataset import flat_orbits, label
-from export.jobs import Published
 from export.publishing import publish
+from export.publishing.publish import Published
 from export.quiet_tensorflow import prediction_log_pb2, tf
 
 
@@ -117,14 +117,13 @@ def test_manifest_tells_everything(published: Published) -> None:
 
 def test_without_later_objects_there_is_nothing_to_judge_by(tmp_path: Path) -> None:
     """An old catalogue still makes a model; its metrics by date are counts of nothing, not an error."""
-    from export import jobs
+    from export.classifier.job import ClassifierScale, publish_classifier
     from export.classifier.training import Training
     from export.data.catalogue import synthetic
-    from export.forest.isolation_forest import ForestSettings
 
     old = synthetic(2_000, 8)
     old.objects["first_reported_year"] = 2010
-    scale = jobs.Scale(4_000, Training(epochs=1, pruning_epochs=1), ForestSettings())
-    made = jobs.publish_classifier(old, scale, tmp_path, 1, progress=print)
+    scale = ClassifierScale(4_000, Training(epochs=1, pruning_epochs=1), resamples=20)
+    made = publish_classifier(old, scale, tmp_path, 1, progress=print)
     assert made.manifest.metrics["by_date"]["all"] == {"objects": 0.0, "hazardous": 0.0}
     publish.verify(made.folder)
