@@ -18,7 +18,7 @@ from export.data.dataset import CLASSES, Labelled, Split
 from export.quiet_tensorflow import keras, tf, tfmot
 
 HIDDEN_UNITS: Final = (128, 64, 32)
-"""Chosen by `export.classifier.search` on objects known before 2020: docs/decisions/0010."""
+"""Chosen by `export.classifier.search` on objects known before 2020: docs/decisions/0009."""
 
 HAZARD_HEAD: Final = "hazard"
 CLASS_HEAD: Final = "orbit_class"

@@ -33,7 +33,8 @@ def _precision_recall(axes: list[Axes], report: ClassifierReport) -> None:
         label = f"{PARTS[part]}: {value:.4f} [{low:.4f}, {high:.4f}]"
         ax.plot(recall, precision, color=_COLOURS[part], label=label)
     ax.set(xlabel="recall", ylabel="precision", xlim=(0.0, 1.02), ylim=(max(lowest - 0.05, 0.0), 1.02))
-    ax.legend(title="average precision", loc="lower left")
+    if report.curves:
+        ax.legend(title="average precision", loc="lower left")
     ax.set_title(f"Real objects first reported from {report.first_year} on")
 
 

@@ -23,7 +23,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "not_for": "Impact probabilities, warnings, or any decision about a single object: use JPL Sentry, ESA NEOCC "
         "or NEODyS. Orbits that are not closed, or that never come near the Earth's.",
         "limits": "The definition is exact and this network is not: on the boundary (MOID 0.05 au, H 22, the cuts of "
-        "the classes) its answers are near one half. It knows nothing of how well an orbit is known. H carries errors "
+        "the classes) it is least certain. It knows nothing of how well an orbit is known. H carries errors "
         "of tenths of a magnitude.",
     },
     "neo_anomaly": {

@@ -46,7 +46,8 @@ def replay_forest(
             try:
                 stub.ScoreAnomalyColumns(_request(batches[0]), timeout=_PROBE_TIMEOUT_S)
             except grpc.RpcError as error:
-                if "forest refused" in pod.tail():
+                refusals = [line for line in pod.tail().split(" | ") if "forest refused" in line]
+                if any(f'"version": {version},' in line for line in refusals):
                     raise RefusedError(f"the anomaly pod refuses the candidate: {pod.tail()}") from error
                 return f"{error.code().name}: {error.details()}"
             return ""

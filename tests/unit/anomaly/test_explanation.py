@@ -19,7 +19,7 @@ FEATURES = 7
 
 @pytest.fixture(scope="module")
 def forest():
-    versions = sorted(STORE.iterdir(), key=lambda path: int(path.name)) if STORE.is_dir() else []
+    versions = sorted((path for path in STORE.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
     if not versions:
         pytest.fail("no models: run `make models` first (`make test` does)")
     return Forest(versions[-1])

@@ -18,7 +18,7 @@ STORE = PROJECT_ROOT / "var" / "models" / "neo_anomaly"
 
 @pytest.fixture(scope="module")
 def folder():
-    versions = sorted(STORE.iterdir(), key=lambda path: int(path.name)) if STORE.is_dir() else []
+    versions = sorted((path for path in STORE.glob("*") if path.name.isdecimal()), key=lambda path: int(path.name))
     if not versions:
         pytest.fail("no models: run `make models` first (`make test` does)")
     return versions[-1]

@@ -62,8 +62,11 @@ def damage_answers(folder: Path) -> None:
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     for function in model.meta_graphs[0].graph_def.library.function:
         for node in function.node_def:
+            if node.op != "Const":
+                # Reading an attribute that is not there would add it.
+                continue
             tensor = node.attr["value"].tensor
-            if node.op == "Const" and len(tensor.tensor_shape.dim) == 2 and tensor.tensor_shape.dim[1].size == 1:
+            if len(tensor.tensor_shape.dim) == 2 and tensor.tensor_shape.dim[1].size == 1:
                 tensor.CopyFrom(tf.make_tensor_proto(-tf.make_ndarray(tensor)))
                 path.write_bytes(model.SerializeToString())
                 return
