@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
     training.add_argument("--seed", type=int, help="of training and forest; each has its own fixed one if not given")
+    training.add_argument("--autoencoder", action="store_true", help="also publish the autoencoder, for comparison")
     verifying = argparse.ArgumentParser(add_help=False)
     verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     splitting = argparse.ArgumentParser(add_help=False)
@@ -177,6 +178,10 @@ def _train(options: argparse.Namespace, console: Console) -> int:
                     gate=gate.classifier_gate(options.store, version, found, model_server, progress),
                 ),
             ]  # fmt: skip
+        if options.autoencoder:
+            from export.autoencoder import autoencoder, saved_model  # noqa: PLC0415 - tensorflow is slow to load
+
+            saved_model.publish_autoencoder(found, autoencoder.AutoencoderSettings(), options.store, version, progress)
         progress("verifying what was published", 1.0)
         for one in published:
             publish.verify(one.folder)
