@@ -55,7 +55,7 @@ async def test_replies_follow_the_messages(model_server):
 
 
 async def test_the_first_bad_message_ends_the_stream_after_the_replies_before_it(model_server):
-    asked = messages(20)
+    asked = messages(8)
     asked[7] = v1.PredictColumnsRequest(orbits=columns(1.0, 2.0, eccentricity=-1.0))
     address = model_server.server.address
     async with running_front(model_server_address=address) as pod, grpc.aio.insecure_channel(pod.address) as channel:
@@ -125,7 +125,9 @@ async def test_anomaly_streams_go_through_to_the_pod_and_end_at_the_first_bad_me
         assert len(replies) == 50
         assert replies[0] == whole
         assert len({reply.score[0] for reply in replies}) > 1
-        seen, refusal = await failing(stub.StreamScoreAnomalies(iter([*asked[:3], bad, *asked]), timeout=30))
+        # The bad message is the last: grpc.aio answers a write that comes too late with an INTERNAL of its own, which
+        # hides the status that ended the stream (docs/architecture.md, "Known limits of streams").
+        seen, refusal = await failing(stub.StreamScoreAnomalies(iter([*asked[:3], bad]), timeout=30))
     assert seen == replies[:3]
     assert refusal.reason == "INVALID_FIELD"
     assert {v.path for v in refusal.violations} == {"orbits.eccentricity[0]"}
