@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from bench.timing import Spread, in_turns
 from gateway.anomaly.explanation import path_length_shares
 from gateway.anomaly.forests import Forests
-from gateway.anomaly.scorer import Forest
 from gateway.anomaly.servicer import AnomalyServicer
 from gateway.anomaly.settings import AnomalySettings
 from orrery.inference import v1
@@ -49,10 +48,6 @@ def _forests(threads: int) -> Forests:
     forests = Forests(settings.model_store / settings.forest_name, kept_versions=1, threads=threads)
     forests.refresh()
     return forests
-
-
-def _forest(threads: int = 1) -> Forest:
-    return _forests(threads).choose(v1.ModelSelector())
 
 
 def _request(rows: Floats, *, explain: bool) -> v1.ScoreAnomaliesRequest:

@@ -9,8 +9,8 @@ from typing import Final
 
 from export import paths
 from export.data.catalogue import Catalogue
-from export.data.fetch import Progress
 from export.data.write_dataset import write_dataset
+from export.progress import Progress
 
 DOCUMENTS: Final = paths.PROJECT_ROOT / "docs" / "models"
 

@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from export.classifier.training import Progress
 from export.forest.isolation_forest import FEATURE_NAMES, OrbitFeatures
+from export.progress import Progress
 from export.quiet_tensorflow import keras
 
 QUANTILE_LEVELS: Final = np.unique(np.concatenate([np.linspace(0.0, 1.0, 1001), np.linspace(0.99, 1.0, 1001)]))

@@ -12,11 +12,11 @@ from scipy.stats import spearmanr
 
 from export.autoencoder import autoencoder
 from export.autoencoder.autoencoder import AutoencoderSettings
-from export.classifier.training import Progress
 from export.data.catalogue import Catalogue
 from export.data.cleaning import MODEL_COLUMNS
 from export.forest import isolation_forest
 from export.forest.isolation_forest import ForestSettings
+from export.progress import Progress
 
 TOP: Final = 0.01
 BY_RULE: Final = frozenset({"minimoon", "coorb"})

@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from export.autoencoder.autoencoder import Autoencoder, AutoencoderSettings, errors, fit
-from export.classifier.training import Progress
 from export.data.catalogue import Catalogue
 from export.data.cleaning import MODEL_COLUMNS
 from export.errors import ExportError
 from export.forest.isolation_forest import JUPITER_SEMI_MAJOR_AXIS_AU, SMALLEST_ONE_MINUS_ECCENTRICITY
+from export.progress import Progress
 from export.publishing.publish import MANIFEST_FILE, Manifest, staged_version
 from export.quiet_tensorflow import tf
 

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 
 from export.classifier.compress import INT8_LIMIT, PackedLayer, hidden_names, layer_inputs, pack_trained
 from export.classifier.features import network_features
-from export.classifier.training import CLASS_HEAD, HAZARD_HEAD, Network, Progress
+from export.classifier.training import CLASS_HEAD, HAZARD_HEAD, STEPS_PER_EXECUTION, Network, compile_heads
 from export.data.dataset import Labelled, Split
+from export.progress import Progress
 from export.quiet_tensorflow import keras, tf, tfmot
 
-# As in the first training.
-_CLASS_LOSS_WEIGHT: Final = 0.3
-_STEPS_PER_EXECUTION: Final = 20
 _LAST_RATE: Final = 0.02
 _FEATURES_LAYER: Final = "features"
 
@@ -110,15 +108,7 @@ def _fit(model: Any, network: Network, split: Split, settings: FurtherTraining, 
     features = standardised(network, split.train)
     steps = -(-len(features) // settings.batch_rows) * settings.epochs
     rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps, alpha=_LAST_RATE)
-    model.compile(
-        optimizer=keras.optimizers.legacy.Adam(rate),
-        loss=[
-            keras.losses.BinaryCrossentropy(from_logits=True),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        ],
-        loss_weights=[1.0, _CLASS_LOSS_WEIGHT],
-        steps_per_execution=_STEPS_PER_EXECUTION,
-    )
+    compile_heads(model, rate, STEPS_PER_EXECUTION)
     targets = [split.train.hazardous.astype(np.float32)[:, None], split.train.orbit_class]
     report = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: progress(f"{stage}, loss {logs['loss']:.4f}", (epoch + 1) / settings.epochs)

@@ -15,35 +15,26 @@ from numpy.typing import NDArray
 from export.classifier import calibration, compress, saved_model
 from export.classifier.compress import Variant
 from export.classifier.cross_validation import cross_validate
+from export.classifier.learning_data import training_data
 from export.classifier.training import Network, Training, train
 from export.data.catalogue import Catalogue
 from export.data.cleaning import MODEL_COLUMNS
 from export.data.dataset import (
     CLASSES,
     FIRST_YEAR_OF_TEST,
-    SYNTHETIC_SEED,
     Labelled,
     Split,
     concatenate,
-    flat_orbits,
-    label,
-    split_at_random,
-    split_by_year,
 )
 from export.evaluation import bootstrap, champion, comparison, figures, metrics, peers, report
 from export.evaluation.report import ClassifierReport
+from export.progress import Progress
 from export.publishing import model_card, publish
 from export.publishing.publish import MANIFEST_FILE, Check, Manifest, Published
 
 CLASSIFIER: Final = "neo_classifier"
 FIGURES_FOLDER: Final = "figures"
 
-_SPLIT_SEED: Final = 3
-# Another population than the one that stands in for a missing catalogue, so that nothing is both learnt and judged.
-_FLAT_SEED: Final = SYNTHETIC_SEED + 2
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of it that is done."""
 
 Gate: TypeAlias = Callable[[Labelled, Callable[[NDArray[np.float64]], dict[str, NDArray[Any]]]], Sequence[Check]]
 """Given the judges and the model in memory, what the staged folder must pass before it is published."""
@@ -161,14 +152,6 @@ def publish_classifier(
         shutil.rmtree(kept, ignore_errors=True)
     progress("network published", 1.0)
     return Published(store / CLASSIFIER / str(version), manifest)
-
-
-def training_data(catalogue: Catalogue, synthetic_orbits: int) -> tuple[Split, Labelled]:
-    """What to learn from: known earlier, and the flat population; and the later objects to be judged by."""
-    real = catalogue.provenance.kind != "synthetic"
-    earlier, later = split_by_year(catalogue.objects, FIRST_YEAR_OF_TEST)
-    flat = label(flat_orbits(synthetic_orbits, _FLAT_SEED), real=False)
-    return split_at_random(concatenate(label(earlier, real=real), flat), _SPLIT_SEED), label(later, real=real)
 
 
 def _fingerprint(catalogue: Catalogue, scale: ClassifierScale) -> str:

@@ -10,7 +10,7 @@ present default stays unless another beats it by more than the noise between see
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +33,7 @@ from export.data.dataset import (
 )
 from export.errors import ExportError
 from export.evaluation import metrics
+from export.progress import Progress
 
 FIRST_YEAR_OF_CHOICE: Final = 2016
 SEARCH_FILE: Final = "search.csv"
@@ -41,9 +42,6 @@ _SHAPES: Final = ((32, 16), (64, 32), (64, 64), (128, 64), (64, 32, 16), (64, 64
 _LEARNING_RATES: Final = (1e-3, 1.2e-2)
 _DROPOUTS: Final = (0.0, 0.0, 0.05, 0.15)
 _L2: Final = (1e-8, 1e-4)
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of it that is done."""
 
 
 class SearchError(ExportError):

@@ -5,7 +5,6 @@ Trained dense with early stopping, then pruned by magnitude while training on (Z
 polynomial schedule of tensorflow-model-optimization). The same seed gives the same weights.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from export.classifier.features import FEATURE_NAMES, network_features
 from export.data.dataset import CLASSES, Labelled, Split
+from export.progress import Progress
 from export.quiet_tensorflow import keras, tf, tfmot
 
 HIDDEN_UNITS: Final = (128, 64, 32)
@@ -25,15 +25,13 @@ CLASS_HEAD: Final = "orbit_class"
 
 _CLASS_LOSS_WEIGHT: Final = 0.3
 # Keras spends more time between steps of so small a network than in them.
-_STEPS_PER_EXECUTION: Final = 20
+STEPS_PER_EXECUTION: Final = 20
 _PRUNE_EVERY_STEPS: Final = 10
 
 # Plain numpy is fastest while a layer's output stays in the processor's cache.
 _PREDICTION_BLOCK_ROWS: Final = 65_536
 
 Floats = NDArray[np.float32]
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of it that is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,8 @@ def _build(training: Training) -> Any:
     return keras.Model(inputs, heads)
 
 
-def _compile(model: Any, learning_rate: Any, steps_per_execution: int = 1) -> None:
+def compile_heads(model: Any, learning_rate: Any, steps_per_execution: int = 1) -> None:
+    """Both heads with their losses; the model gives logits."""
     model.compile(
         optimizer=keras.optimizers.legacy.Adam(learning_rate),
         loss=[
@@ -221,7 +220,7 @@ def train(
 
     decay = keras.optimizers.schedules.CosineDecay
     model = _build(training)
-    _compile(model, decay(training.learning_rate, training.epochs * steps, alpha=0.05), _STEPS_PER_EXECUTION)
+    compile_heads(model, decay(training.learning_rate, training.epochs * steps, alpha=0.05), STEPS_PER_EXECUTION)
     stop = keras.callbacks.EarlyStopping(
         f"val_{HAZARD_HEAD}_loss", patience=training.patience_epochs, restore_best_weights=True
     )
@@ -239,6 +238,6 @@ def train(
         frequency=_PRUNE_EVERY_STEPS,
     )
     pruned = tfmot.sparsity.keras.prune_low_magnitude(model, pruning_schedule=schedule)
-    _compile(pruned, decay(training.learning_rate / 3.0, pruning_steps, alpha=0.02))
+    compile_heads(pruned, decay(training.learning_rate / 3.0, pruning_steps, alpha=0.02))
     fit(pruned, training.pruning_epochs, "pruning", [tfmot.sparsity.keras.UpdatePruningStep()])
     return dense, _network(tfmot.sparsity.keras.strip_pruning(pruned), mean, scale, history)

@@ -15,9 +15,10 @@ from sklearn.metrics import average_precision_score
 from export.classifier import compress, saved_model, tflite
 from export.classifier.compress import PackedLayer, Variant
 from export.classifier.fine_tune import FurtherTraining, standardised, train_on, train_quantised
-from export.classifier.training import Network, Progress
+from export.classifier.training import Network
 from export.data.dataset import Labelled, Split
 from export.evaluation import metrics
+from export.progress import Progress
 from export.quiet_tensorflow import tf
 from gateway.neo.hazard import PHA_MAX_ABSOLUTE_MAGNITUDE_H
 

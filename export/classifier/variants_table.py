@@ -10,22 +10,14 @@ import numpy as np
 
 from export.classifier import compress
 from export.classifier.fine_tune import FurtherTraining
-from export.classifier.training import Network, Progress, Training, train
+from export.classifier.learning_data import training_data
+from export.classifier.training import Network, Training, train
 from export.classifier.variants import BATCHES, Judged, Latency, VariantRow, compare_variants
 from export.data.catalogue import Catalogue, Provenance
 from export.data.dataset import (
     FIRST_YEAR_OF_TEST,
-    SYNTHETIC_SEED,
-    concatenate,
-    flat_orbits,
-    label,
-    split_at_random,
-    split_by_year,
 )
-
-_SPLIT_SEED: Final = 3
-# The population the network learns from, not the one that stands in for a missing catalogue.
-_FLAT_SEED: Final = SYNTHETIC_SEED + 2
+from export.progress import Progress
 
 _HOW: Final = """
 How they are made, all from one converged network:
@@ -121,11 +113,7 @@ def make_table(
 ) -> list[VariantRow]:
     """Train a network, compare its variants and write the page: the command `python -m export variants`."""
     progress("labelling orbits", 0.0)
-    real = catalogue.provenance.kind != "synthetic"
-    earlier, later = split_by_year(catalogue.objects, FIRST_YEAR_OF_TEST)
-    flat = label(flat_orbits(synthetic_orbits, _FLAT_SEED), real=False)
-    split = split_at_random(concatenate(label(earlier, real=real), flat), _SPLIT_SEED)
-    judges = label(later, real=real)
+    split, judges = training_data(catalogue, synthetic_orbits)
     dense, pruned = train(split, training, progress)
     further = FurtherTraining(
         training.pruning_epochs, training.batch_rows, training.learning_rate / 3.0, training.l2, training.seed

@@ -20,8 +20,9 @@ import pandas as pd
 from export.data import cleaning, designations, parquet, readers, sources
 from export.data.cleaning import CleaningReport, clean
 from export.data.dataset import SYNTHETIC_SEED, synthetic_catalogue
-from export.data.fetch import Download, Fetcher, Progress, silent, write_whole
+from export.data.fetch import Download, Fetcher, write_whole
 from export.errors import ExportError
+from export.progress import Progress, silent
 from gateway.neo import earth_orbit, orbit_class, units
 
 LOGGER: Final = logging.getLogger(__name__)
@@ -198,15 +199,6 @@ def write_cache(catalogue: Catalogue, path: Path) -> None:
     parquet.write(catalogue.objects, path, {**asdict(catalogue.provenance), "cleaning_rules": cleaning_rules()})
     if catalogue.report is not None:
         catalogue.report.dropped.to_csv(path.with_name(DROPPED_FILE), index=False)
-
-
-def read_cache(path: Path) -> Catalogue:
-    """A catalogue that `write_cache` kept, whatever the rules it was cleaned by.
-
-    Raises:
-        CatalogueError: the file does not carry its provenance.
-    """
-    return _read_stamped(path)[0]
 
 
 def _read_stamped(path: Path) -> tuple[Catalogue, str]:

@@ -32,13 +32,6 @@ _TRANSIENT_STATUS: Final = frozenset({429, 502, 503, 504})
 _NOT_MODIFIED: Final = 304
 _HEADERS: Final = {"User-Agent": "orrery-inference-export/0.1"}
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of it that is done."""
-
-
-def silent(what: str, fraction: float) -> None:
-    """A progress display that shows nothing."""
-
 
 class FetchError(ExportError):
     """A service gave no usable answer, however often it was asked."""

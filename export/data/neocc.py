@@ -20,8 +20,9 @@ import pandas as pd
 
 from export.data import parquet
 from export.data.designations import is_provisional
-from export.data.fetch import Download, Fetcher, Progress, silent
+from export.data.fetch import Download, Fetcher
 from export.errors import ExportError
+from export.progress import Progress, silent
 
 DOWNLOAD_URL: Final = "https://neo.ssa.esa.int/PSDB-portlet/download"
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from export.data.fetch import Download, Fetcher, FetchError, Progress, alone, today, write_whole
+from export.data.fetch import Download, Fetcher, FetchError, alone, today, write_whole
+from export.progress import Progress
 
 LOGGER: Final = logging.getLogger(__name__)
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from export.data.fetch import Download, Fetcher, FetchError, Progress, silent
+from export.data.fetch import Download, Fetcher, FetchError
 from export.data.sbdb import SbdbQuery
+from export.progress import Progress, silent
 
 LOGGER: Final = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ import pandas as pd
 from export.data import parquet
 from export.data.catalogue import Catalogue, cleaning_rules
 from export.data.dataset import CLASSES, FIRST_YEAR_OF_TEST, as_orbits, split_by_year
-from export.data.fetch import Progress, silent, write_whole
+from export.data.fetch import write_whole
+from export.progress import Progress, silent
 from gateway.neo.hazard import potentially_hazardous
 from gateway.neo.moid import earth_moid_au
 from gateway.neo.orbit_class import classify

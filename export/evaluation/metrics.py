@@ -18,8 +18,6 @@ from gateway.neo.orbit_class import APOLLO_MAX_PERIHELION_AU, ATIRA_MAX_APHELION
 CALIBRATION_BINS: Final = 15
 PRECISION_ASKED: Final = 0.9
 BOUNDARY_DISTANCES_AU: Final = (0.0, 0.001, 0.002, 0.005, 0.01)
-AWAY_FROM_BOUNDARY_AU: Final = 0.005
-"""Farther than this from every cut between two classes an orbit counts as away from the boundary."""
 
 Floats = NDArray[np.floating[Any]]
 Booleans = NDArray[np.bool_]

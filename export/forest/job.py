@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The job behind the commands: from a catalogue to a published forest."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +14,7 @@ from export.data.cleaning import MODEL_COLUMNS
 from export.evaluation.metrics import share_in_top
 from export.forest import fused_forest, isolation_forest, selection, threshold
 from export.forest.isolation_forest import ForestSettings
+from export.progress import Progress
 from export.publishing import model_card
 from export.publishing.forest_checks import GRAPH_FILE, TABLES_FILE, check_forest
 from export.publishing.gate import AnomalyGate
@@ -21,8 +22,6 @@ from export.publishing.publish import MANIFEST_FILE, Manifest, Published, create
 
 ANOMALY: Final = "neo_anomaly"
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the fraction of it that is done."""
 
 Floats = NDArray[np.float64]
 

@@ -7,7 +7,7 @@ fewest splits, which is what storing, scoring and explaining cost.
 """
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +21,7 @@ from export.data.cleaning import MODEL_COLUMNS
 from export.evaluation.metrics import share_in_top
 from export.forest import isolation_forest
 from export.forest.isolation_forest import ForestSettings
+from export.progress import Progress
 
 TOP_FRACTION: Final = 0.01
 OVERLAP_GOAL: Final = 0.85
@@ -39,7 +40,6 @@ SEEDS: Final = (11, 12, 13)
 BLIND_SPOTS: Final = frozenset({"minimoon", "coorb"})
 
 Floats = NDArray[np.float64]
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)

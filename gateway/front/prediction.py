@@ -15,7 +15,7 @@ from gateway.front.judging import Judges
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
 from gateway.serving.interceptor import Context
-from gateway.serving.orbits import read_absolute_magnitudes, read_columns, read_orbit_rows
+from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbit_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
@@ -110,14 +110,4 @@ def _read_columns(request: v1.PredictColumnsRequest) -> Floats:
     violations = Violations()
     check(request, violations)
     orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
-    return np.column_stack(
-        (
-            orbits.perihelion_distance_au,
-            orbits.eccentricity,
-            orbits.inclination_deg,
-            orbits.longitude_of_ascending_node_deg,
-            orbits.argument_of_perihelion_deg,
-            magnitudes,
-            orbits.epoch_tdb_jd,
-        )
-    )
+    return np.column_stack((model_inputs(orbits, magnitudes), orbits.epoch_tdb_jd))
