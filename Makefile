@@ -53,14 +53,18 @@ protos: $(INSTALLED) ## generate the client's stubs from protos/
 protos-check: protos
 	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
-client-check: $(INSTALLED) ## build the client's wheel and import it in an empty environment
+client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
 	$(UV) build --quiet --wheel client --out-dir build/client
 	$(UV) venv --quiet --python $(PYTHON) build/client/venv
 	$(UV) pip install --quiet --python build/client/venv build/client/*.whl
-	cd build/client && venv/bin/python -W error -c "from orrery.inference import InferenceClient, v1; print(v1.PredictRequest.DESCRIPTOR.full_name)"
 	$(UV) pip list --quiet --python build/client/venv
 	@du -sh build/client/venv/lib | sed 's/lib/installed/'
+	cd build/client && venv/bin/python -W error ../../tests/client_wheel.py bare
+	for extra in numpy pandas; do \
+	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
+	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
+	done
 
 models: $(INSTALLED) ## small but real models in var/models, if none are there
 	$(BIN)/python -m export quick --if-absent
