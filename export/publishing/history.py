@@ -39,6 +39,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _section(manifest: dict[str, Any], before: dict[str, Any] | None) -> str:
     data = manifest["training_data"]
     lines = [f"## {manifest['version']}\n", f"{manifest['variant']}, learnt from {data['description']}.\n"]
+    if used := manifest.get("retraining"):
+        rows = len(used["rows_set_aside"])
+        consensus = used["extraction_id"] or "none"
+        lines.append(f"Retraining run {used['run_id']}, consensus {consensus}, {rows} rows set aside.\n")
     now = dict(numbers(manifest["metrics"]))
     if before is None:
         lines += ["The first version.\n", "| metric | value |", "|---|---|"]
