@@ -321,7 +321,9 @@ def _serving_protocol(options: argparse.Namespace, console: Console) -> int:  # 
     from export import quiet_tensorflow  # noqa: F401, PLC0415 - said above
     from export.tables import serving_protocol  # noqa: PLC0415 - said above
 
-    path = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
-    size = serving_protocol.write_serving_protocol(path)
-    console.print(f"wrote {path}, {size} bytes", markup=False)
+    front = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
+    rollout = paths.PROJECT_ROOT / "export" / "rollout" / "model_management.binpb"
+    writers = {front: serving_protocol.write_prediction_protocol, rollout: serving_protocol.write_management_protocol}
+    for path, write in writers.items():
+        console.print(f"wrote {path}, {write(path)} bytes", markup=False)
     return 0

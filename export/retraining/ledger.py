@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from export.errors import ExportError
-from export.files import sync
+from export.files import write_durably
 
 FOLDER: Final = "retraining"
 
@@ -142,19 +142,6 @@ class Ledger:
             return None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise LedgerError(f"{path} cannot be read ({error}): look at it, and remove it to begin anew") from error
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace a file by one with this text; whoever reads sees the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        sync(beside)
-        beside.replace(path)
-        sync(path.parent)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _text(run: Run) -> str:
