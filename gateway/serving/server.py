@@ -118,7 +118,7 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
 async def _beside(
     address: str | None, checks: health.aio.HealthServicer, *add: Callable[[grpc.aio.Server], None]
 ) -> AsyncIterator[str | None]:
-    """Serve the pod's health, and what else is added, on a port of their own, which answers when the main one is full."""
+    """Serve the pod's health, and what is added, on a port of their own, which answers when the main one is full."""
     if address is None:
         yield None
         return

@@ -107,8 +107,8 @@ class ServingSettings(BaseSettings):
     # "redis://host:6379/0": buckets that all fronts share. Unset: each front has its own.
     quota_redis_url: SecretStr | None = None
 
-    # host:port of a second server with nothing but the pod's health, in plaintext: for probes, which speak no TLS and must
-    # be answered when every call slot of the first server is taken. Unset: closed.
+    # host:port of a second server with nothing but the pod's health, in plaintext: for probes, which speak no TLS and
+    # must be answered when every call slot of the first server is taken. Unset: closed.
     health_address: str | None = None
     # host:port on loopback of channelz and the pod's health; unset: closed.
     admin_address: str | None = None
