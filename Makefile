@@ -4,7 +4,7 @@ PYTHON ?= python3
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := front,anomaly,simulation,model-server,export,catalogue,jwt,redis,tracing,errors
+EXTRAS := front,anomaly,simulation,model-server,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
 
 export UV_PYTHON_DOWNLOADS := never
