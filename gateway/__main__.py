@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m gateway {front|anomaly|simulation|model-server|up}`: start one pod, or all of them here."""
+"""`python -m gateway {front|anomaly|simulation|model-server|edge|up}`: start one pod, or all of them here."""
 
 import importlib
 import sys
@@ -10,6 +10,7 @@ _COMMANDS = {
     "anomaly": "gateway.anomaly",
     "simulation": "gateway.simulation",
     "model-server": "gateway.model_server",
+    "edge": "gateway.edge",
     "up": "gateway.up",
 }
 

@@ -66,12 +66,15 @@ from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_INTERNAL as ERROR_
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_INVALID_FIELD as ERROR_REASON_INVALID_FIELD
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_NOT_FOUND as ERROR_REASON_MODEL_NOT_FOUND
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_UNUSABLE as ERROR_REASON_MODEL_UNUSABLE
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_NO_SUCH_METHOD as ERROR_REASON_NO_SUCH_METHOD
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OUTSIDE_EPHEMERIS as ERROR_REASON_OUTSIDE_EPHEMERIS
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OVERLOADED as ERROR_REASON_OVERLOADED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_PERMISSION_DENIED as ERROR_REASON_PERMISSION_DENIED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_QUOTA_EXCEEDED as ERROR_REASON_QUOTA_EXCEEDED
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_REQUEST_TOO_LARGE as ERROR_REASON_REQUEST_TOO_LARGE
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_UNAUTHENTICATED as ERROR_REASON_UNAUTHENTICATED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_UNSPECIFIED as ERROR_REASON_UNSPECIFIED
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_UNSUPPORTED_MEDIA_TYPE as ERROR_REASON_UNSUPPORTED_MEDIA_TYPE
 from orrery.inference.v1.error_reason_pb2 import ErrorReason as ErrorReason
 from orrery.inference.v1.prediction_service_pb2 import ClassProbability as ClassProbability
 from orrery.inference.v1.prediction_service_pb2 import Definition as Definition
