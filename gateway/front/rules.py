@@ -52,7 +52,7 @@ def _earth_moid_au(rows: Floats) -> Floats:
     distinct, which = np.unique(epoch, return_inverse=True)
     if len(distinct) > _FEW_EPOCHS:
         q, e, inclination, node, argument = rows[:, :_H].T
-        return earth_moid_au(Orbits(q, e, inclination, node, argument, perihelion_time_tdb_jd=epoch, epoch_tdb_jd=epoch))
+        return earth_moid_au(Orbits(q, e, inclination, node, argument, epoch, epoch))
     moid_au = np.empty(len(rows))
     for number, one in enumerate(distinct.tolist()):
         here = which == number
