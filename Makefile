@@ -11,7 +11,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check examples models export export-quick dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean
 
 help: ## list the targets
@@ -65,6 +65,30 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
+
+examples: build/examples/go/bin/tour build/examples/typescript/dist/tour.js models ## build the examples in Go and TypeScript, run all against the real system
+	$(BIN)/python -m pytest tests/contract/test_examples.py
+
+EXAMPLES := client/examples
+CONTRACT := $(wildcard protos/orrery/inference/v1/*.proto) $(EXAMPLES)/generate.py
+
+# Without modules: everything Go needs is a Debian package (.ci/run names them).
+build/examples/go/bin/tour: export GO111MODULE = off
+build/examples/go/bin/tour: export GOFLAGS =
+build/examples/go/bin/tour: export GOPATH = $(CURDIR)/build/examples/go:/usr/share/gocode
+build/examples/go/bin/tour: export PATH := $(CURDIR)/build/examples/go/bin:$(PATH)
+build/examples/go/bin/tour: $(wildcard $(EXAMPLES)/go/*.go) $(CONTRACT) | $(UV)
+	go build -o build/examples/go/bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py go build/examples/go
+	go build -o $@ ./$(EXAMPLES)/go
+
+build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(CONTRACT) | $(UV)
+	mkdir -p build/examples/typescript/src
+	cp $(EXAMPLES)/typescript/*.json build/examples/typescript
+	cp $(EXAMPLES)/typescript/*.ts build/examples/typescript/src
+	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
+	cd build/examples/typescript && npx tsc
 
 models: $(INSTALLED) ## small but real models in var/models, if none are there
 	$(BIN)/python -m export quick --if-absent
