@@ -26,8 +26,8 @@ from gateway.serving.settings import PROJECT_ROOT
 
 Pods: TypeAlias = dict[str, subprocess.Popen[bytes]]
 
-PODS = ("model-server", "anomaly", "simulation", "front")
-SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation"))
+PODS = ("model-server", "anomaly", "simulation", "feedback", "front")
+SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
 
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S = 180.0

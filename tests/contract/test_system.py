@@ -18,7 +18,7 @@ from gateway.serving.validation import Violations
 from orrery.inference import InferenceError, methods, v1
 from tests.objects import eros, named_objects
 
-SERVICES = [f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation")]
+SERVICES = [f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback")]
 
 
 def test_the_network_and_the_rule_answer_about_apophis(client):
