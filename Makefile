@@ -28,7 +28,7 @@ demo: models ## start everything, ask about real asteroids, stop
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
 
-test: models ## run all tests
+test: models $(TRITON_CLIENT) ## run all tests
 	$(BIN)/python -m pytest
 
 accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
@@ -68,6 +68,14 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
+
+TRITON_CLIENT := build/tritonclient/.installed
+
+# NVIDIA's client, in an environment of its own: its requirements contradict our lock.
+$(TRITON_CLIENT): | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) build/tritonclient
+	$(UV) pip install --quiet --python build/tritonclient 'tritonclient[grpc]==2.73.0'
+	@touch $@
 
 examples: build/examples/go/bin/tour build/examples/typescript/dist/tour.js models ## build the examples in Go and TypeScript, run all against the real system
 	$(BIN)/python -m pytest tests/contract/test_examples.py

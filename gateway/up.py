@@ -5,7 +5,7 @@ Waits until the front says that every service works, then runs the command, or s
 the pods are asked to drain, and are gone when this returns. Their logs go to `var/log/<pod>.log`.
 
 Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
-ready is asked on its admin port, which needs no certificate.
+ready is asked on its health port, which needs no certificate.
 """
 
 import contextlib
@@ -78,7 +78,7 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
                 pods[name] = subprocess.Popen(  # noqa: S603  # our own modules
                     command, stderr=log, stdout=log, env=settings, cwd=PROJECT_ROOT, start_new_session=True
                 )
-        _await_ready(pods, logs, settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings))
+        _await_ready(pods, logs, settings.get("ORRERY_FRONT_HEALTH_ADDRESS") or _front_address(settings))
         print(f"all pods ready after {time.monotonic() - started:.1f} s; logs in {logs}", flush=True)
         yield pods
     finally:
@@ -87,8 +87,8 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
 def _complete(settings: dict[str, str]) -> dict[str, str]:
     """Add what follows from TLS: a port for health without it, and the one backend that has none."""
-    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_ADMIN_ADDRESS"):
-        settings["ORRERY_FRONT_ADMIN_ADDRESS"] = _free_address()
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_HEALTH_ADDRESS"):
+        settings["ORRERY_FRONT_HEALTH_ADDRESS"] = _free_address()
     if settings.get("ORRERY_BACKEND_CA_FILE"):
         models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
         settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
