@@ -6,7 +6,7 @@ until Ctrl-C. Whatever happens, all are asked to drain, and are gone when this r
 `var/log/<pod>.log`.
 
 Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
-ready is asked on its admin port, which needs no certificate.
+ready is asked on its health port, which needs no certificate.
 """
 
 import contextlib
@@ -97,8 +97,8 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
 def _complete(settings: dict[str, str]) -> dict[str, str]:
     """Add what follows from TLS: a port for health without it, and the one backend that has none."""
-    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_ADMIN_ADDRESS"):
-        settings["ORRERY_FRONT_ADMIN_ADDRESS"] = _free_address()
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_HEALTH_ADDRESS"):
+        settings["ORRERY_FRONT_HEALTH_ADDRESS"] = _free_address()
     if settings.get("ORRERY_BACKEND_CA_FILE"):
         models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
         settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
@@ -126,7 +126,7 @@ def _edge() -> tuple[str, ...]:
 
 def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    with grpc.insecure_channel(settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)) as channel:
+    with grpc.insecure_channel(settings.get("ORRERY_FRONT_HEALTH_ADDRESS") or _front_address(settings)) as channel:
         checks = health_pb2_grpc.HealthStub(channel)
         waiting: dict[str, Callable[[], bool]] = {service: partial(_serves, checks, service) for service in SERVICES}
         if "edge" in pods:

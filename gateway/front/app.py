@@ -12,6 +12,9 @@ from grpc_health.v1 import health
 
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
+from gateway.front.open_inference import OpenInferenceServicer, open_inference_handler
+from gateway.front.open_inference_messages import SERVICE as OPEN_INFERENCE
+from gateway.front.open_inference_models import Classifier, Forest
 from gateway.front.prediction import PredictionServicer
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
@@ -48,12 +51,22 @@ async def mount(
 
         prediction = PredictionServicer(Judges(models, settings), settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
+        open_inference = OpenInferenceServicer(
+            {
+                settings.classifier_name: Classifier(models, settings.classifier_name),
+                settings.forest_name: Forest(anomaly),
+            },
+            checks,
+            (PREDICTION.full_name, ANOMALY.full_name),
+            settings.prediction_deadline_s,
+        )
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
             (
                 forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
                 forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
                 forward(FEEDBACK, feedback, backend="feedback", cap_s=settings.feedback_deadline_s),
+                open_inference_handler(open_inference),
             )
         )
         timeout_s = settings.health_period_s
@@ -70,7 +83,7 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
-            yield tuple(questions)
+            yield (*questions, OPEN_INFERENCE.full_name)
             for task in tasks:
                 task.cancel()
 

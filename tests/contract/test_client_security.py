@@ -84,8 +84,8 @@ def test_keys_and_tokens_are_not_shown():
 def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
     authority = Authority()
     certificate, key, ca = authority.write(tmp_path, "pod")
-    addresses, environment = free_settings()
-    for pod in ("FRONT", "ANOMALY", "SIMULATION"):
+    addresses, environment = free_settings(tmp_path)
+    for pod in ("FRONT", "ANOMALY", "SIMULATION", "FEEDBACK"):
         environment |= {
             f"ORRERY_{pod}_TLS_CERTIFICATE_FILE": str(certificate),
             f"ORRERY_{pod}_TLS_KEY_FILE": str(key),
