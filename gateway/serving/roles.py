@@ -30,6 +30,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/ComputeMoid": Role.READER,
     f"{_PREFIX}SimulationService/ComputeMoidColumns": Role.READER,
     f"{_PREFIX}SimulationService/AssessConsequences": Role.READER,
+    f"{_PREFIX}SimulationService/EstimateDeflection": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.OPERATOR,
