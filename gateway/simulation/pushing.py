@@ -174,7 +174,8 @@ def meet(question: Question, emit: Emit[ProgressReport], cancelled: Cancel) -> M
         return Met(None, ())
     nearest = min(found, key=lambda approach: approach.distance_km)
     most_d = nearest.time_d - question.epoch_d
-    leads = question.lead_times_d or np.geomspace(min(10.0, 0.1 * most_d), most_d, 12).tolist()
+    ours = np.minimum(np.geomspace(min(10.0, 0.1 * most_d), most_d, 12), most_d)
+    leads = question.lead_times_d or ours.tolist()
     # The longest of ours is the epoch itself, but for rounding.
     times = sorted({lead: max(nearest.time_d - lead, question.epoch_d) for lead in leads if lead <= most_d}.items())
     starts, state, time_d = [], start, question.epoch_d
