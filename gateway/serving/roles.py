@@ -33,6 +33,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/ComputeMoid": Role.READER,
     f"{_PREFIX}SimulationService/ComputeMoidColumns": Role.READER,
     f"{_PREFIX}SimulationService/AssessConsequences": Role.READER,
+    f"{_PREFIX}SimulationService/EstimateDeflection": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
     f"{_PREFIX}FeedbackService/SubmitClassification": Role.CONTRIBUTOR,

@@ -16,7 +16,7 @@ from gateway.simulation.bodies import PROPERTIES, Body, Planet
 from gateway.simulation.branch import MAX_APPROACHES, Follower
 from gateway.simulation.encounters import Approach
 from gateway.simulation.ephemeris import planet_orbits
-from gateway.simulation.nbody import INTEGRATOR, has_asteroids
+from gateway.simulation.nbody import INTEGRATOR, Forces, has_asteroids
 from gateway.simulation.scenario import Branch, BranchOutcome, Outcome, ProgressReport, Scenario, Update
 
 Floats = NDArray[np.float64]
@@ -61,14 +61,18 @@ def simulate(
         earth_moid_au=moids,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
-        ephemeris=f"DE440; {_asteroids_named(scenario, asteroids=asteroids)}",
+        ephemeris=ephemeris_named(scenario.forces),
         notes=(*scenario.notes, *_notes(scenario, outcomes, asteroids=asteroids)),
     )
 
 
-def _asteroids_named(scenario: Scenario, *, asteroids: bool) -> str:
-    kernel = scenario.forces.asteroid_kernel
-    return f"16 asteroid perturbers from {kernel.name}" if asteroids and kernel else "no asteroid perturbers"
+def ephemeris_named(forces: Forces) -> str:
+    """Planets and asteroids, for the provenance."""
+    kernel = forces.asteroid_kernel
+    named = (
+        f"16 asteroid perturbers from {kernel.name}" if has_asteroids(kernel) and kernel else "no asteroid perturbers"
+    )
+    return f"DE440; {named}"
 
 
 class _Progress:
