@@ -89,6 +89,13 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
         "beta": Interval(0.0, 10.0),
     },
     "MassOverride": {"mass_kg": _MASS_KG},
+    "EstimateImpactRequest": {
+        "samples": Interval(1, 1_000_000),
+        "target_relative_precision": Interval(1e-3, 1.0),
+        # All there are: any number is a seed.
+        "seed": Interval(0, 2**64),
+    },
+    "ImpactWindow": {"start_tdb_jd": _EPOCH, "end_tdb_jd": _EPOCH},
 }
 
 # Fields that zero or absence leaves unanswered: a number without presence, a message, or a oneof by its name.
@@ -107,6 +114,8 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "EclipticImpulse": ("time_tdb_jd",),
     "KineticImpactor": ("time_tdb_jd", "mass_kg"),
     "MassOverride": ("mass_kg",),
+    "EstimateImpactRequest": ("object", "window"),
+    "ImpactWindow": ("end_tdb_jd",),
 }
 
 # How many values a repeated field may hold, both ends included.
@@ -118,6 +127,7 @@ COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "Scenario": {"changes": (0, 32)},
     "OutputOptions": {"bodies": (0, 10)},
     "Covariance": {"labels": (6, 9), "values": (36, 81)},
+    "EstimateImpactRequest": {"bodies": (0, 4)},
 }
 
 MAX_TEXT_CHARACTERS: Final = 64

@@ -31,6 +31,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/ComputeMoidColumns": Role.READER,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
+    f"{_PREFIX}SimulationService/EstimateImpact": Role.SIMULATOR,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.OPERATOR,
 }
 

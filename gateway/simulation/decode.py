@@ -56,7 +56,7 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     bodies = _bodies(asked.output, violations)
     changed = _changed_orbit(asked, violations)
     mass = _mass(asked)
-    epoch_tdb_jd = _epoch_tdb_jd(asked.object)
+    epoch_tdb_jd = epoch_of(asked.object)
     pushes = [
         push
         for row, change in enumerate(asked.changes)
@@ -67,14 +67,14 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     orbit = read_orbit(asked.object, violations, "scenario.object")
     _check_span(asked, epoch_tdb_jd, asteroid_kernel)
 
-    baseline = _state(asked.object, orbit)
+    baseline = state_of(asked.object, orbit)
     start_d = epoch_tdb_jd - J2000_TDB_JD
-    _check_start(baseline, start_d, "scenario.object", violations)
+    check_start(baseline, start_d, "scenario.object", violations)
     changed_state = None
     if asked.changes:
         changed_state = baseline if changed is None else _two_body_state(changed[1])
         if changed is not None:
-            _check_start(changed_state, start_d, changed[0], violations)
+            check_start(changed_state, start_d, changed[0], violations)
     violations.raise_if_any()
     pushed = asked.object.non_gravitational
     return Scenario(
@@ -111,7 +111,7 @@ def read_planets(request: v1.ComputeMoidRequest, violations: Violations) -> list
     return planets or [Planet.EARTH]
 
 
-def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
+def orbit_of(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
     """The object's orbit; None where anything was noted, here or before.
 
     Numbers out of bounds are noted already; the rules that join fields are for numbers within.
@@ -127,11 +127,12 @@ def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbit
         return None
 
 
-def _epoch_tdb_jd(item: v1.NearEarthObject) -> float:
+def epoch_of(item: v1.NearEarthObject) -> float:
+    """Julian date (TDB) of an object's orbit."""
     return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
 
 
-def _state(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
+def state_of(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
     """(6,) heliocentric ecliptic: a state as it was given, to the last bit, rather than through elements."""
     if orbit is not None and item.WhichOneof("orbit") != "state":
         return _two_body_state(orbit)
@@ -153,7 +154,7 @@ def _two_body_state(orbit: Orbits) -> Floats:
 def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orbits] | None:
     """The orbit with the overridden elements, and the path of what overrides them; the object's own is checked too."""
     kind = asked.object.WhichOneof("orbit")
-    orbit = _orbit(asked.object, "scenario.object", violations) if kind else None
+    orbit = orbit_of(asked.object, "scenario.object", violations) if kind else None
     rows = [row for row, change in enumerate(asked.changes) if change.WhichOneof("change") == "elements"]
     if not rows or (kind == "state" and orbit is None) or kind is None:
         return None
@@ -163,7 +164,7 @@ def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orb
     for field, value in asked.changes[rows[0]].elements.ListFields():
         setattr(merged, field.name, value)
     noted = Violations()
-    changed = _orbit(v1.NearEarthObject(elements=merged), path, noted)
+    changed = orbit_of(v1.NearEarthObject(elements=merged), path, noted)
     _blame_the_given(asked.changes[rows[0]].elements, f"{path}.elements", noted, violations)
     return None if changed is None else (f"{path}.elements", changed)
 
@@ -255,15 +256,23 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
 
 
 def _check_span(asked: v1.Scenario, epoch_tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    check_within("scenario.duration_days", epoch_tdb_jd + asked.duration_days, asteroid_kernel)
+    check_within(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
+
+
+def check_within(path: str, tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    """Refuse a time that the kernels do not cover.
+
+    Raises:
+        OutsideEphemeris: naming the path.
+    """
     span = ephemeris.span_tdb_jd(asteroid_kernel)
-    last_tdb_jd = span[1] - _LAST_D
-    if not span[0] <= epoch_tdb_jd + asked.duration_days <= last_tdb_jd:
-        raise OutsideEphemeris("scenario.duration_days", span)
-    if not span[0] <= epoch_tdb_jd <= last_tdb_jd:
-        raise OutsideEphemeris(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", span)
+    if not span[0] <= tdb_jd <= span[1] - _LAST_D:
+        raise OutsideEphemeris(path, span)
 
 
-def _check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
+def check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
+    """Note an object that starts inside a body; its state is (6,) heliocentric ecliptic."""
     if (body := body_around(barycentric(state, time_d), time_d)) is not None:
         violations.add(path, f"starts within the mean radius of {body.name}")
 

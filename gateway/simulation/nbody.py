@@ -350,6 +350,13 @@ def has_asteroids(asteroid_kernel: Path | None) -> bool:
     return bool(_ephemeris(asteroid_kernel).spk_asteroids)
 
 
+def ephemeris_description(asteroid_kernel: Path | None) -> str:
+    """Where the bodies' positions come from, in words, for the provenance."""
+    if asteroid_kernel is not None and has_asteroids(asteroid_kernel):
+        return f"DE440; 16 asteroid perturbers from {asteroid_kernel.name}"
+    return "DE440; no asteroid perturbers"
+
+
 @cache
 def _ephemeris(asteroid_kernel: Path | None) -> Any:
     """ASSIST's view of the kernels, read once a process.

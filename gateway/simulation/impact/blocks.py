@@ -21,7 +21,7 @@ from gateway.simulation.impact.uncertainty import Cloud
 
 Floats = NDArray[np.float64]
 
-BLOCK: Final = 100
+BLOCK: Final = 200
 """Clones: looking up the bodies is shared, and few are held up by one in a close encounter."""
 # Impacts on one body that are farther apart in time are different rows.
 _SAME_ROW_D: Final = 10

@@ -28,7 +28,7 @@ def describe(
         Cancelled: when told so.
         RuntimeError: the integrator failed.
     """
-    if row.at is None:
+    if row.at is None or not row.within_reach:
         return row
     until_d = min(question.window_d[1], row.time_d + _BEYOND_D)
     if row.target is None:

@@ -166,13 +166,24 @@ def _checked(target: TargetMap, point: Floats, passages: list[Passage]) -> tuple
     alike = Passage(0, target.body, target.time_d, 0.0, None, 0.0, hit=False)
     there = pierced_km(same_encounter(alike, passages))
     share = probability(target)
-    row = Row(target.body, target.time_d, share, 0.0, max(share, TAIL), 0, point, target, None, target.speed_km_s)
+    row = Row(
+        body=target.body,
+        time_d=target.time_d,
+        probability=share,
+        low=0.0,
+        high=max(share, TAIL),
+        hits=0,
+        at=point,
+        target=target,
+        speed_km_s=target.speed_km_s,
+        within_reach=_hits(target, point),
+    )
     date = f"TDB JD {target.time_d + J2000_TDB_JD:.1f}"
     if there is None:
         return row, f"the linear map to {target.body.name} at {date} leads to no encounter"
     off_km = float(np.linalg.norm(there - predicted_km))
     row = dataclasses.replace(row, linear=off_km / target.capture_km)
-    if not _hits(target, point):
+    if not row.within_reach:
         outside_km = max(0.0, float(np.linalg.norm(predicted_km)) - target.capture_km)
         if off_km > max(_TOLERATED * target.capture_km, _TREND * outside_km):
             return row, f"the linear map to {target.body.name} at {date} is {off_km:,.0f} km off at {_FARTHEST:g} sigma"

@@ -6,6 +6,7 @@ them against scipy's.
 """
 
 import math
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -49,7 +50,7 @@ def over_disc(mean: Floats, covariance: Floats, radius: float) -> float:
     for end in (-chord, chord):
         knots |= {end, end - 4.0 * steep, end + 4.0 * steep, end - 20.0 * steep, end + 20.0 * steep}
     edges = np.array(sorted(knot for knot in knots if low <= knot <= high))
-    total = sum(_panels(a, b, radius, (across, along), (narrow, wide)) for a, b in zip(edges, edges[1:], strict=False))
+    total = sum(_panels(a, b, radius, (across, along), (narrow, wide)) for a, b in pairwise(edges))
     return float(min(max(total, 0.0), 1.0))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What many clones meet on their way: passages near bodies, and the first surface that each of them hits.
 
-As `gateway.simulation.encounters`, for a swarm: a step is looked into only where a straight line between its ends,
-less what the path can sag from it, comes near a body; minima and crossings are found on the steps' dense output.
+As `gateway.simulation.encounters`, for a swarm: a step is looked into only where the clones' centre comes near a body,
+by as much as they are scattered about it; minima and crossings are found on the steps' dense output.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.neo.units import AU_KM, DAY_S, GM_SUN_AU3_D2
+from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
 from gateway.simulation.nbody import Cancelled, Forces, Swarm, SwarmStep
@@ -32,8 +32,8 @@ _PARTS_PER_STEP: Final = 8
 _HALVINGS: Final = 40
 _KM_S_PER_AU_D: Final = AU_KM / DAY_S
 _RADII_AU: Final = {body: PROPERTIES[body].mean_radius_km / AU_KM for body in Body}
-# Around Earth the Moon is bent by 1.4e-4 au/d^2; the Sun's own motion about the barycentre is a millionth of that.
-_MOON_BEND_AU_D2: Final = 1.4e-4
+# Between two samples no speed is greater than this many times the greater of theirs; see `encounters`.
+_SPEED_UP: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,16 +106,25 @@ def follow(
     swarm = Swarm(states, start_d, forces, pushes_au_d2)
     lookout = _Lookout(len(states), reach_au)
     lookout.start(states, start_d)
-    while True:
+    while not lookout.hit_body.all():
         if cancelled():
             raise Cancelled
         if (step := swarm.step(end_d)) is None:
             break
         lookout.look(step, swarm.states)
         moved(step.end_d)
-        if lookout.hit_body.all():
-            break
     return Flight(swarm.states, lookout.passages, lookout.hit_body, lookout.hit_d)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Meeting:
+    """A minimum of the distance, or a crossing of the surface."""
+
+    time_d: float
+    clone: int
+    body: Body
+    relative: Floats
+    hit: bool
 
 
 class _Lookout:
@@ -137,51 +146,25 @@ class _Lookout:
 
     def look(self, step: SwarmStep, after: Floats) -> None:
         """Within one step, whose end is (N, 6) `after`."""
-        near = _near(step, after, self._limits_au) & (self.hit_body == NOTHING)[:, None]
+        flying = np.flatnonzero(self.hit_body == NOTHING)
+        few = SwarmStep(step.start_d, step.end_d, step.states[flying], step.accelerations[:, flying])
+        throng = _Throng.of(few, after[flying])
+        near = throng.nearest_au(rough_positions(throng.times)) <= self._limits_au + ERROR_AU
+        if not near.any():
+            return
+        bodies = [body for body, is_near in zip(Body, near, strict=True) if is_near]
         found = [
-            meeting
-            for index, body in enumerate(Body)
-            if near[:, index].any()
-            for meeting in self._meetings(step, after, body, np.flatnonzero(near[:, index]))
+            _Meeting(time_d, int(flying[row]), body, relative, hit)
+            for body, at in ephemeris.states_of_many(bodies, throng.times).items()
+            if throng.nearest_au(at[:, None, :3])[0] <= self._limit_au(body)
+            for time_d, row, relative, hit in _meetings(few, after[flying], body, at, self._limit_au(body))
         ]
-        for time_d, clone, body, relative, hit in sorted(found, key=lambda meeting: meeting[:2]):
-            if self.hit_body[clone] == NOTHING:
-                self._note(clone, body, time_d, relative, hit=hit)
+        for meeting in sorted(found, key=lambda meeting: (meeting.time_d, meeting.clone)):
+            if self.hit_body[meeting.clone] == NOTHING:
+                self._note(meeting.clone, meeting.body, meeting.time_d, meeting.relative, hit=meeting.hit)
 
-    def _meetings(
-        self, step: SwarmStep, after: Floats, body: Body, clones: Indices
-    ) -> list[tuple[float, int, Body, Floats, bool]]:
-        """Minima and crossings: time, clone, body, (6,) relative state, and whether it is a crossing."""
-        few = SwarmStep(step.start_d, step.end_d, step.states[clones], step.accelerations[:, clones])
-        times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
-        relative = _states(few, times) - ephemeris.states(body, times)[:, None]
-        relative[-1] = after[clones] - ephemeris.states(body, times[-1:])
-        distance_au = np.linalg.norm(relative[..., :3], axis=2)
-        receding = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
-        turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0)
-        limit_au = self._limits_au[list(Body).index(body)]
-        # Where each clone is first seen within the surface; `inf` where it never is.
-        below_d = np.where(distance_au < _RADII_AU[body], times[:, None], np.inf).min(axis=0)
-        found: list[tuple[float, int, Body, Floats, bool]] = []
-        for part in np.flatnonzero(turns.any(axis=1)):
-            rows = np.flatnonzero(turns[part])
-            minima_d = _minima(few, body, rows, float(times[part]), float(times[part + 1]))
-            met = _relative(few, body, rows, minima_d)
-            away_au = np.linalg.norm(met[:, :3], axis=1)
-            below_d[rows] = np.where(away_au < _RADII_AU[body], np.minimum(below_d[rows], minima_d), below_d[rows])
-            for row, time_d, state, au in zip(rows, minima_d, met, away_au, strict=True):
-                if _RADII_AU[body] <= au <= limit_au:
-                    found.append((float(time_d), int(clones[row]), body, state, False))
-        rows = np.flatnonzero(np.isfinite(below_d))
-        if len(rows):
-            above_d = np.array([times[times < max(below, times[0] + 1e-12)].max() for below in below_d[rows]])
-            crossed_d = _crossings(few, body, rows, above_d, below_d[rows])
-            met = _relative(few, body, rows, crossed_d)
-            found += [
-                (float(time_d), int(clones[row]), body, state, True)
-                for row, time_d, state in zip(rows, crossed_d, met, strict=True)
-            ]
-        return found
+    def _limit_au(self, body: Body) -> float:
+        return float(self._limits_au[list(Body).index(body)])
 
     def _note(self, clone: int, body: Body, time_d: float, relative: Floats, *, hit: bool) -> None:
         if hit:
@@ -207,27 +190,85 @@ class _Lookout:
         )
 
 
-def _near(step: SwarmStep, after: Floats, limits_au: Floats) -> NDArray[np.bool_]:
-    """(N, 10) which clones can come within the limits of which bodies."""
-    bodies = rough_positions(np.array([step.start_d, step.end_d]))
-    before = step.states[:, None, :3] - bodies[0]
-    way = after[:, None, :3] - bodies[1] - before
-    length = np.einsum("nbc,nbc->nb", way, way)
-    along = -np.einsum("nbc,nbc->nb", before, way) / np.maximum(length, 1e-300)
-    nearest_au = np.linalg.norm(before + np.clip(along, 0.0, 1.0)[..., None] * way, axis=2)
-    # A path whose acceleration is at most A stays within A dt^2 / 8 of its chord.
-    bend = np.linalg.norm(step.accelerations, axis=2).sum(axis=0)[:, None] + _bends(bodies)
-    sag_au = bend * (step.end_d - step.start_d) ** 2 / 8.0
-    near: NDArray[np.bool_] = nearest_au - sag_au <= limits_au + ERROR_AU
-    return near
+def _meetings(
+    step: SwarmStep, after: Floats, body: Body, at: Floats, limit_au: float
+) -> list[tuple[float, int, Floats, bool]]:
+    """Minima within a limit and crossings: time, row, (6,) relative state, and whether it is a crossing.
+
+    Args:
+        step: of some clones.
+        after: (N, 6) at its end.
+        body: whom they meet.
+        at: (9, 6) its states at the samples.
+        limit_au: for minima.
+    """
+    times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
+    relative = _states(step, times) - at[:, None]
+    relative[-1] = after - at[-1]
+    distance_au = np.linalg.norm(relative[..., :3], axis=2)
+    receding = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
+    speed_au_d = np.linalg.norm(relative[..., 3:], axis=2)
+    way_au = _SPEED_UP * np.maximum(speed_au_d[:-1], speed_au_d[1:]) * np.diff(times)[:, None]
+    turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0)
+    turns &= 0.5 * (distance_au[:-1] + distance_au[1:] - way_au) <= limit_au
+    # Where each clone is first seen within the surface; `inf` where it never is.
+    below_d = np.where(distance_au < _RADII_AU[body], times[:, None], np.inf).min(axis=0)
+    found: list[tuple[float, int, Floats, bool]] = []
+    for part in np.flatnonzero(turns.any(axis=1)):
+        rows = np.flatnonzero(turns[part])
+        minima_d = _minima(step, body, rows, float(times[part]), float(times[part + 1]))
+        met = _relative(step, body, rows, minima_d)
+        away_au = np.linalg.norm(met[:, :3], axis=1)
+        below_d[rows] = np.where(away_au < _RADII_AU[body], np.minimum(below_d[rows], minima_d), below_d[rows])
+        for row, time_d, state, au in zip(rows, minima_d, met, away_au, strict=True):
+            if _RADII_AU[body] <= au <= limit_au:
+                found.append((float(time_d), int(row), state, False))
+    rows = np.flatnonzero(np.isfinite(below_d))
+    if len(rows):
+        above_d = np.array([times[times < max(below, times[0] + 1e-12)].max() for below in below_d[rows]])
+        crossed_d = _crossings(step, body, rows, above_d, below_d[rows])
+        met = _relative(step, body, rows, crossed_d)
+        found += [
+            (float(time_d), int(row), state, True) for row, time_d, state in zip(rows, crossed_d, met, strict=True)
+        ]
+    return found
 
 
-def _bends(bodies: Floats) -> Floats:
-    """(10,) the greatest acceleration of each body, au/d^2; of bodies at (2, 10, 3)."""
-    away_au = np.linalg.norm(bodies, axis=2).min(axis=0)
-    bends: Floats = GM_SUN_AU3_D2 / np.maximum(away_au, 0.25) ** 2 + _MOON_BEND_AU_D2
-    bends[list(Body).index(Body.SUN)] = _MOON_BEND_AU_D2
-    return bends
+@dataclass(frozen=True, slots=True, eq=False)
+class _Throng:
+    """The clones of a step as one.
+
+    Attributes:
+        times: (9,) samples, the step's ends included.
+        centre: (9, 6) barycentric ICRF of their mean.
+        margin_au: how far from the straight lines between the samples any clone can be.
+    """
+
+    times: Floats
+    centre: Floats
+    margin_au: float
+
+    @classmethod
+    def of(cls, step: SwarmStep, after: Floats) -> "_Throng":
+        times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
+        mean = SwarmStep(
+            step.start_d, step.end_d, step.states.mean(axis=0)[None], step.accelerations.mean(axis=1)[:, None]
+        )
+        ends = ((step.states, mean.states), (after, after.mean(axis=0)))
+        scatter_au = sum(float(np.linalg.norm((places - middle)[:, :3], axis=1).max()) for places, middle in ends)
+        # A path whose acceleration is at most A stays within A dt^2 / 8 of its chord.
+        bend = float(np.linalg.norm(mean.accelerations, axis=2).sum())
+        part_d = (step.end_d - step.start_d) / _PARTS_PER_STEP
+        return cls(times, _states(mean, times)[:, 0], scatter_au + bend * part_d**2 / 8.0)
+
+    def nearest_au(self, bodies: Floats) -> Floats:
+        """(B,) the least that any clone can be away from bodies at (9, B, 3)."""
+        away = self.centre[:, None, :3] - bodies
+        way = np.diff(away, axis=0)
+        length = np.einsum("pbc,pbc->pb", way, way)
+        along = np.clip(-np.einsum("pbc,pbc->pb", away[:-1], way) / np.maximum(length, 1e-300), 0.0, 1.0)
+        nearest: Floats = np.linalg.norm(away[:-1] + along[..., None] * way, axis=2).min(axis=0)
+        return nearest - self.margin_au
 
 
 def _states(step: SwarmStep, times: Floats) -> Floats:
@@ -250,7 +291,9 @@ def _minima(step: SwarmStep, body: Body, rows: Indices, low: float, high: float)
     times = spread(low, high)
     relative = _states(few, times) - ephemeris.states(body, times)[:, None]
     rates = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
-    return _bisected(lambda middle: between(times, rates, middle) < 0.0, np.full(len(rows), low), np.full(len(rows), high))
+    return _bisected(
+        lambda middle: between(times, rates, middle) < 0.0, np.full(len(rows), low), np.full(len(rows), high)
+    )
 
 
 def _crossings(step: SwarmStep, body: Body, rows: Indices, above_d: Floats, below_d: Floats) -> Floats:

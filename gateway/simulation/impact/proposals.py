@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where clones are drawn from, and what each then weighs.
 
-Importance sampling around virtual impactors (Roa, Farnocchia & Chesley 2021, AJ 162, 277, section 4): each is a Gaussian,
-the cloud's own restricted by a pretended observation of the impact. A share of the draws comes from the whole cloud, so
-that no weight exceeds one over that share (defensive mixture: Hesterberg 1995, Technometrics 37, 185; with draws
-allotted to the parts in proportion and weighed by the whole mixture: Owen & Zhou 2000, J. Am. Stat. Assoc. 95, 135).
+Importance sampling around virtual impactors (Roa, Farnocchia & Chesley 2021, AJ 162, 277, section 4): each is a
+Gaussian, the cloud's own restricted by a pretended observation of the impact. A share of the draws comes from the whole
+cloud, so that no weight exceeds one over that share (defensive mixture: Hesterberg 1995, Technometrics 37, 185; with
+draws allotted to the parts in proportion and weighed by the whole mixture: Owen & Zhou 2000, J. Am. Stat. Assoc. 95,
+135).
 """
 
 from collections.abc import Sequence
@@ -38,6 +39,11 @@ class Mixture:
     shares: Floats
     centres: Floats
     roots: Floats
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all draws are the cloud's own."""
+        return len(self.shares) == 1
 
     def draw(self, random: np.random.Generator, count: int) -> Floats:
         """(N, k) members: each part gets its share, to the nearest whole draw."""

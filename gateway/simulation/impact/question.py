@@ -153,6 +153,7 @@ class Row:
         linear: how far the linear map was off where it was checked, in parts of the capture radius.
         speed_km_s: of the impactor at the surface.
         entry: into Earth's atmosphere.
+        within_reach: whether `at` hits the body; else it only goes towards it, as far as the uncertainty does.
     """
 
     body: Body
@@ -166,6 +167,7 @@ class Row:
     linear: float | None = None
     speed_km_s: float | None = None
     entry: Entry | None = None
+    within_reach: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

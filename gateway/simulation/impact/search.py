@@ -3,9 +3,9 @@
 
 Members along the line, evenly out to 5 sigma, are flown (Milani et al. 2005, Icarus 173, 362; out to 5 sigma with Del
 Vigna, Guerra & Valsecchi 2020, Commun. Nonlinear Sci. 85); between neighbours with the same encounter the trace in the
-target plane is taken as straight, and where it comes nearest to the body an iteration begins. That is the orbit fit with
-an impact as one more observation of Roa, Farnocchia & Chesley 2021 (AJ 162, 277), in coordinates in which everything
-observed so far says |z|^2: minimise |z|^2 + |b(z)|^2 / s^2. Nothing confines it to the line.
+target plane is taken as straight, and where it comes nearest to the body an iteration begins. That is the orbit fit
+with an impact as one more observation of Roa, Farnocchia & Chesley 2021 (AJ 162, 277), in coordinates in which
+everything observed so far says |z|^2: minimise |z|^2 + |b(z)|^2 / s^2. Nothing confines it to the line.
 """
 
 from collections.abc import Callable, Sequence
@@ -81,7 +81,9 @@ def scan(
         Cancelled: when told so.
         RuntimeError: the integrator failed.
     """
-    flight, sound = fly(cloud, sigmas[:, None] * direction, question, moved=_mover(question, cloud, emit), cancelled=cancelled)
+    flight, sound = fly(
+        cloud, sigmas[:, None] * direction, question, moved=_mover(question, cloud, emit), cancelled=cancelled
+    )
     return [
         Sighted(float(sigmas[clone]), passage.body, passage.time_d, at_km)
         for clone, passages in enumerate(passages_by_clone(flight, len(sigmas)))

@@ -97,7 +97,8 @@ class Cloud:
         nominal: (n,) their values; a time of perihelion counts from the epoch, in days.
         spread: (n, k) from a standard normal vector to their deviations.
         pushes_au_d2: (3,) A1, A2, A3 where they are no parameters.
-        to_ecliptic: whether Cartesian parameters are ICRF (else ecliptic) and barycentric (else heliocentric).
+        icrf: whether Cartesian parameters have the axes of the ICRF; else those of the ecliptic.
+        barycentric: whether their origin is the barycentre; else the Sun.
     """
 
     epoch_d: float
@@ -111,7 +112,7 @@ class Cloud:
     @property
     def dimensions(self) -> int:
         """K, in how many independent directions the orbit is uncertain."""
-        return self.spread.shape[1]
+        return len(self.spread.T)
 
     def members(self, z: Floats) -> Members:
         """The members at (N, k) coordinates of unit variance."""
@@ -159,7 +160,7 @@ class Cloud:
             -since_d,
         )
         # Times count from the epoch: as Julian dates they would resolve a metre.
-        orbits = Orbits(*(np.where(sound, column, column[first]) for column in columns), np.zeros(len(e)))
+        orbits = Orbits(*(np.where(sound, column, column[first]) for column in (*columns, np.zeros(len(e)))))
         return ecliptic_to_icrf(to_states(orbits)) + self._sun(), sound
 
     def _sun(self) -> Floats:
