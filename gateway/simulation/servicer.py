@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.serving.interceptor import Context
-from gateway.simulation import moids
+from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.encode import result_message, update_message
 from gateway.simulation.impact import encode as impact_encode
@@ -50,6 +50,13 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """Columns in, columns out."""
         del context
         return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_columns, request)
+
+    async def AssessConsequences(  # noqa: N802  # the contract's name
+        self, request: v1.AssessConsequencesRequest, context: Context
+    ) -> v1.AssessConsequencesResponse:
+        """A closed form: microseconds."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, assessing.answer, request)
 
     async def Simulate(  # noqa: N802  # the contract's name
         self, request: v1.SimulateRequest, context: Context

@@ -7,10 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.neo.errors import InvalidImpactError
+from gateway.neo.impact import Impactor
 from gateway.neo.orbits import Orbits
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.validation import Violations, check
 from gateway.simulation import decode
+from gateway.simulation.assessing import impactor_of_message
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.question import DEFAULT_BODIES, Method, Question
 from gateway.simulation.impact.uncertainty import (
@@ -89,6 +92,7 @@ def read_question(request: v1.EstimateImpactRequest, asteroid_kernel: Path | Non
         target=request.target_relative_precision or _DEFAULT_PRECISION,
         seed=request.seed,
         forces=Forces(asteroid_kernel=asteroid_kernel),
+        impactor=_impactor(item.physical),
         notes=_notes(item, end_tdb_jd - min(epoch_tdb_jd, spread_tdb_jd), asteroid_kernel),
     )
 
@@ -212,12 +216,21 @@ def _from_epoch(elements: v1.OrbitalElements, orbit: Orbits | None) -> Orbits | 
     )
 
 
+def _impactor(physical: v1.PhysicalParameters) -> Impactor | None:
+    try:
+        return impactor_of_message(physical)
+    except InvalidImpactError:
+        return None
+
+
 def _notes(item: v1.NearEarthObject, span_d: float, asteroid_kernel: Path | None) -> tuple[str, ...]:
     notes = []
     if item.uncertainty.WhichOneof("uncertainty") == "sigmas":
         notes.append(_SIGMAS_NOTE)
     if span_d > _VALIDATED_D:
         notes.append("encounters more than 11 years from the epoch are not validated")
+    if _impactor(item.physical) is None:
+        notes.append("no hazard scales and no consequences: mass, diameter or absolute magnitude are not known")
     if asteroid_kernel is None:
         notes.append("without asteroid perturbers positions are off by up to 18 km after 7 years")
     return tuple(notes)

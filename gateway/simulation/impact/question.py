@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.neo.impact import Impactor
 from gateway.neo.orbits import Orbits
 from gateway.simulation.bodies import Body
 from gateway.simulation.entry import Entry
@@ -52,6 +53,7 @@ class Question:
         target: where to stop: the interval's half width in parts of the probability.
         seed: of all that is random.
         forces: what acts on the object, A1 to A3 aside.
+        impactor: size and mass; None where nothing is known of them.
         notes: what the reader of the request already has to say.
     """
 
@@ -71,6 +73,7 @@ class Question:
     target: float
     seed: int
     forces: Forces
+    impactor: Impactor | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from orrery.inference.v1 import consequences_pb2 as _consequences_pb2
 from orrery.inference.v1 import orbit_pb2 as _orbit_pb2
 import builtins as _builtins
 import sys
@@ -1322,6 +1323,9 @@ class ImpactEstimate(_message.Message):
     UNDETECTED_PROBABILITY_BOUND_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
     PROVENANCE_FIELD_NUMBER: _builtins.int
+    PALERMO_SCALE_FIELD_NUMBER: _builtins.int
+    TORINO_SCALE_FIELD_NUMBER: _builtins.int
+    CONSEQUENCES_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
     """That the object hits any of the bodies within the window; the sum of the table's. 0 says that nothing was seen to
     hit: probability_high bounds it.
@@ -1342,6 +1346,13 @@ class ImpactEstimate(_message.Message):
     """Importance sampling: 95 % bound on what the search may have missed, from the clones that were drawn from the whole
     uncertainty. The search itself sees far less than that.
     """
+    palermo_scale: _builtins.float
+    """In the final estimate, where the object's mass, diameter or H is known: of all impacts on Earth in the table, with
+    the time of each counted from the epoch of the uncertainty (Chesley et al. 2002: the sum of 10^PS). Unset where none
+    is seen to be possible.
+    """
+    torino_scale: _builtins.int
+    """The greatest of the table; as VirtualImpactor.torino_scale."""
     @_builtins.property
     def virtual_impactors(self) -> _containers.RepeatedCompositeFieldContainer[Global___VirtualImpactor]:
         """One row an encounter with impacts, by time; impacts on one body at most 10 days apart are one encounter. The linear
@@ -1355,6 +1366,10 @@ class ImpactEstimate(_message.Message):
     @_builtins.property
     def provenance(self) -> Global___Provenance:
         """In the final estimate."""
+
+    @_builtins.property
+    def consequences(self) -> _consequences_pb2.ImpactConsequences:
+        """Of the most probable impact on Earth (on another body where there is none on Earth)."""
 
     def __init__(
         self,
@@ -1371,13 +1386,25 @@ class ImpactEstimate(_message.Message):
         undetected_probability_bound: _builtins.float | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
         provenance: Global___Provenance | None = ...,
+        palermo_scale: _builtins.float | None = ...,
+        torino_scale: _builtins.int | None = ...,
+        consequences: _consequences_pb2.ImpactConsequences | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_undetected_probability_bound", b"_undetected_probability_bound", "provenance", b"provenance", "undetected_probability_bound", b"undetected_probability_bound"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "palermo_scale", b"palermo_scale", "provenance", b"provenance", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_undetected_probability_bound", b"_undetected_probability_bound", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "palermo_scale", b"palermo_scale", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__palermo_scale: _TypeAlias = _typing.Literal["palermo_scale"]  # noqa: Y015
+    _WhichOneofArgType__palermo_scale: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale"]  # noqa: Y015
+    _WhichOneofReturnType__torino_scale: _TypeAlias = _typing.Literal["torino_scale"]  # noqa: Y015
+    _WhichOneofArgType__torino_scale: _TypeAlias = _typing.Literal["_torino_scale", b"_torino_scale"]  # noqa: Y015
     _WhichOneofReturnType__undetected_probability_bound: _TypeAlias = _typing.Literal["undetected_probability_bound"]  # noqa: Y015
     _WhichOneofArgType__undetected_probability_bound: _TypeAlias = _typing.Literal["_undetected_probability_bound", b"_undetected_probability_bound"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__palermo_scale) -> _WhichOneofReturnType__palermo_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__torino_scale) -> _WhichOneofReturnType__torino_scale | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__undetected_probability_bound) -> _WhichOneofReturnType__undetected_probability_bound | None: ...
 
 Global___ImpactEstimate: _TypeAlias = ImpactEstimate  # noqa: Y015
@@ -1400,6 +1427,7 @@ class VirtualImpactor(_message.Message):
     LINEAR_ERROR_FIELD_NUMBER: _builtins.int
     IMPACT_VELOCITY_KM_S_FIELD_NUMBER: _builtins.int
     ENTRY_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
     body: _orbit_pb2.Body.ValueType
     time_tdb_jd: _builtins.float
     """When the most probable impactor crosses the surface (mean radius); where none is within reach, when the nominal orbit
@@ -1428,6 +1456,10 @@ class VirtualImpactor(_message.Message):
     def entry(self) -> Global___AtmosphericEntry:
         """Of the most probable impactor, for Earth; in the final estimate."""
 
+    @_builtins.property
+    def scales(self) -> _consequences_pb2.HazardScales:
+        """In the final estimate, for Earth, where the object's mass, diameter or H is known."""
+
     def __init__(
         self,
         *,
@@ -1443,10 +1475,11 @@ class VirtualImpactor(_message.Message):
         linear_error: _builtins.float | None = ...,
         impact_velocity_km_s: _builtins.float | None = ...,
         entry: Global___AtmosphericEntry | None = ...,
+        scales: _consequences_pb2.HazardScales | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "ellipse", b"ellipse", "entry", b"entry", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "sigma", b"sigma", "sigma_distance", b"sigma_distance"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "ellipse", b"ellipse", "entry", b"entry", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "body", b"body", "ellipse", b"ellipse", "entry", b"entry", "hits", b"hits", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "sigma", b"sigma", "sigma_distance", b"sigma_distance", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "body", b"body", "ellipse", b"ellipse", "entry", b"entry", "hits", b"hits", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__impact_velocity_km_s: _TypeAlias = _typing.Literal["impact_velocity_km_s"]  # noqa: Y015
     _WhichOneofArgType__impact_velocity_km_s: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s"]  # noqa: Y015

@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0"""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from orrery.inference.v1 import consequences_pb2 as _consequences_pb2
 from orrery.inference.v1 import simulation_service_pb2 as _simulation_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -51,6 +52,8 @@ class SimulationServiceStub:
     """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    AssessConsequences: _grpc.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]
+    """What an impact of a body of some mass, density, speed and angle does."""
 
 @_typing.type_check_only
 class SimulationServiceAsyncStub(SimulationServiceStub):
@@ -75,6 +78,8 @@ class SimulationServiceAsyncStub(SimulationServiceStub):
     """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    AssessConsequences: _aio.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]  # type: ignore[assignment]
+    """What an impact of a body of some mass, density, speed and angle does."""
 
 class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Distances between orbits, and what would happen if the object were another."""
@@ -126,5 +131,13 @@ class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
         """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
+
+    @_abc_1.abstractmethod
+    def AssessConsequences(
+        self,
+        request: _consequences_pb2.AssessConsequencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consequences_pb2.AssessConsequencesResponse, _abc.Awaitable[_consequences_pb2.AssessConsequencesResponse]]:
+        """What an impact of a body of some mass, density, speed and angle does."""
 
 def add_SimulationServiceServicer_to_server(servicer: SimulationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
