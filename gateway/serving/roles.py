@@ -36,6 +36,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/EstimateDeflection": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
+    f"{_PREFIX}SimulationService/EstimateImpact": Role.SIMULATOR,
     f"{_PREFIX}FeedbackService/SubmitClassification": Role.CONTRIBUTOR,
     f"{_PREFIX}FeedbackService/GetConsensus": Role.READER,
     f"{_PREFIX}FeedbackService/ExportContributor": Role.PRIVACY,

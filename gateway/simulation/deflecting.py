@@ -14,7 +14,7 @@ from gateway.simulation.nbody import INTEGRATOR
 from gateway.simulation.pool import Request
 from gateway.simulation.pushing import LeastPush, Met, Question, Response, Search, meet, respond
 from gateway.simulation.scenario import Branch, ProgressReport
-from gateway.simulation.simulate import ephemeris_named
+__X__
 from orrery.inference import v1
 
 _TAKEN_AS_GIVEN = "the orbit is taken as given: its uncertainty is not propagated"
@@ -143,7 +143,7 @@ def _summary(question: Question, spacecraft: Spacecraft | None) -> v1.Deflection
     provenance = v1.Provenance(
         integrator=INTEGRATOR,
         force_model=question.forces.description,
-        ephemeris=ephemeris_named(question.forces),
+        ephemeris=ephemeris_description(question.forces.asteroid_kernel),
         fidelity=v1.Fidelity.ValueType(question.forces.fidelity),
     )
     return v1.DeflectionSummary(provenance=provenance, notes=notes)
