@@ -31,6 +31,7 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}AnomalyService/StreamScoreAnomalies": Role.READER,
     f"{_PREFIX}SimulationService/ComputeMoid": Role.READER,
     f"{_PREFIX}SimulationService/ComputeMoidColumns": Role.READER,
+    f"{_PREFIX}SimulationService/AssessConsequences": Role.READER,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
     f"{_PREFIX}FeedbackService/SubmitClassification": Role.CONTRIBUTOR,
