@@ -13,7 +13,9 @@ from grpc_health.v1 import health
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
 from gateway.front.prediction import PredictionServicer
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
+from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
@@ -39,7 +41,13 @@ async def mount(
         anomaly = await channel_to(settings.anomaly_address)
         simulation = await channel_to(settings.simulation_address)
 
-        prediction = PredictionServicer(Judges(models, settings), settings)
+        judges = Judges(models, settings)
+        rollout = Rollout(judges, models, settings)
+        shadow = Shadow(models, settings, rollout.version)
+        stack.push_async_callback(shadow.close)
+        rollout.tell(shadow.observe)
+        await rollout.look()
+        prediction = PredictionServicer(judges, rollout, settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
@@ -61,6 +69,7 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
+            tasks.append(followers.create_task(rollout.follow()))
             yield tuple(questions)
             for task in tasks:
                 task.cancel()
