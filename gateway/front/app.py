@@ -16,7 +16,9 @@ from gateway.front.open_inference import OpenInferenceServicer, open_inference_h
 from gateway.front.open_inference_messages import SERVICE as OPEN_INFERENCE
 from gateway.front.open_inference_models import Classifier, Forest
 from gateway.front.prediction import PredictionServicer
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
+from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
@@ -49,7 +51,13 @@ async def mount(
         simulation = await channel_to(settings.simulation_address)
         feedback = await channel_to(settings.feedback_address)
 
-        prediction = PredictionServicer(Judges(models, settings), settings)
+        judges = Judges(models, settings)
+        rollout = Rollout(judges, models, settings)
+        shadow = Shadow(models, settings, rollout.version)
+        stack.push_async_callback(shadow.close)
+        rollout.tell(shadow.observe)
+        await rollout.look()
+        prediction = PredictionServicer(judges, rollout, settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {
@@ -83,6 +91,7 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
+            tasks.append(followers.create_task(rollout.follow()))
             yield (*questions, OPEN_INFERENCE.full_name)
             for task in tasks:
                 task.cancel()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gateway.front.cache import PredictionCache
 from gateway.front.encoding import encode_columns, encode_rows
 from gateway.front.judging import Judges
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
 from gateway.serving.interceptor import Context
@@ -31,8 +32,9 @@ _MOST_CACHED_ROWS: Final = 64
 class PredictionServicer(v1.PredictionServiceServicer):
     """Implements the service over the judges."""
 
-    def __init__(self, judges: Judges, settings: FrontSettings) -> None:
+    def __init__(self, judges: Judges, rollout: Rollout, settings: FrontSettings) -> None:
         self._judges = judges
+        self._rollout = rollout
         self._settings = settings
         self._cache = PredictionCache(settings.cache_rows, settings.cache_fresh_s)
 
@@ -40,21 +42,21 @@ class PredictionServicer(v1.PredictionServiceServicer):
         """Rows in, rows out."""
         rows = _read_rows(request)
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
-        selector = request.model.SerializeToString()
+        arm = self._rollout.choose(request.model, rows)
         keys = [row.tobytes() for row in rows] if self._settings.cache_rows and len(rows) <= _MOST_CACHED_ROWS else []
         asked_s = asyncio.get_running_loop().time()
-        if keys and (found := self._cache.find(selector, keys, asked_s)):
+        if keys and (found := self._cache.find(arm.selector, keys, asked_s)):
             version, remembered = found
             predictions = [v1.Prediction.FromString(prediction) for prediction in remembered]
         else:
-            said = await self._judges.judge(selector, rows, budget)
+            said, arm = await self._rollout.judge(arm, rows, budget)
             version, predictions = said.version, encode_rows(said, rows)
             if keys:
                 encoded = [prediction.SerializeToString() for prediction in predictions]
-                self._cache.store(selector, version, asked_s, keys, encoded)
+                self._cache.store(arm.selector, version, asked_s, keys, encoded)
         for prediction, item in zip(predictions, request.objects, strict=True):
             prediction.designation = item.designation
-        model = await self._judges.describe(version, request.model, budget)
+        model = await self._judges.describe(version, arm.model, budget)
         return v1.PredictResponse(predictions=predictions, model=model)
 
     async def PredictColumns(  # noqa: N802  # the contract's name
@@ -64,8 +66,8 @@ class PredictionServicer(v1.PredictionServiceServicer):
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         few = len(request.orbits.eccentricity) <= _FEW_ROWS
         rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
-        said = await self._judges.judge(request.model.SerializeToString(), rows, budget)
-        model = await self._judges.describe(said.version, request.model, budget)
+        said, arm = await self._rollout.judge(self._rollout.choose(request.model, rows), rows, budget)
+        model = await self._judges.describe(said.version, arm.model, budget)
         return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)
 
     async def StreamPredict(  # noqa: N802  # the contract's name

@@ -50,4 +50,16 @@ class FrontSettings(ServingSettings):
     # For how long "the newest version" or a label is what the model server last said it is.
     cache_fresh_s: float = Field(default=0.25, ge=0)
 
+    # Labels of the model server, looked up once a period: docs/retraining.md. Callers who choose no version are
+    # answered by the stable one where that label is served, this share of objects by the canary where that one is.
+    stable_label: str = Field(default="stable", min_length=1)
+    canary_label: str = Field(default="canary", min_length=1)
+    canary_share: float = Field(default=0.05, ge=0, le=1)
+    label_period_s: float = Field(default=1.0, gt=0)
+    # The challenger is asked this share of objects as well, for comparison only, so many calls at a time.
+    shadow_label: str = Field(default="challenger", min_length=1)
+    shadow_share: float = Field(default=0.05, ge=0, le=1)
+    shadow_calls_under_way: int = Field(default=4, ge=1)
+    shadow_deadline_s: float = Field(default=1.0, gt=0)
+
     health_period_s: float = Field(default=1.0, gt=0)

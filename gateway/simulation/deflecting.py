@@ -10,11 +10,10 @@ from gateway.serving.errors import FieldViolation, InvalidRequest
 from gateway.simulation.deflection_question import Spacecraft
 from gateway.simulation.encode import approach_message, is_finite
 from gateway.simulation.jobs import Job
-from gateway.simulation.nbody import INTEGRATOR
+from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
 from gateway.simulation.pool import Request
 from gateway.simulation.pushing import LeastPush, Met, Question, Response, Search, meet, respond
 from gateway.simulation.scenario import Branch, ProgressReport
-__X__
 from orrery.inference import v1
 
 _TAKEN_AS_GIVEN = "the orbit is taken as given: its uncertainty is not propagated"
