@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m gateway {front|anomaly|simulation|model-server|edge|up}`: start one pod, or all of them here."""
+"""`python -m gateway {front|anomaly|simulation|feedback|model-server|edge|deliver|up}`: start one pod, or all of them here."""
 
 import importlib
 import sys
@@ -9,8 +9,10 @@ _COMMANDS = {
     "front": "gateway.front",
     "anomaly": "gateway.anomaly",
     "simulation": "gateway.simulation",
+    "feedback": "gateway.feedback",
     "model-server": "gateway.model_server",
     "edge": "gateway.edge",
+    "deliver": "gateway.delivery",
     "up": "gateway.up",
 }
 

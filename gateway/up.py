@@ -4,12 +4,16 @@
 Waits until the front says that every service works and the edge that it has a front, then runs the command, or stays
 until Ctrl-C. Whatever happens, all are asked to drain, and are gone when this returns. Their logs go to
 `var/log/<pod>.log`.
+
+Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
+ready is asked on its admin port, which needs no certificate; the edge asks it with the pods' own certificates.
 """
 
 import contextlib
 import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -27,13 +31,14 @@ from gateway.serving.settings import PROJECT_ROOT
 
 Pods: TypeAlias = dict[str, subprocess.Popen[bytes]]
 
-PODS = ("model-server", "anomaly", "simulation", "front")
+PODS = ("model-server", "anomaly", "simulation", "feedback", "front")
+SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
 # What the edge needs beside them; without it everything but REST and gRPC-Web is there.
 EDGE_PACKAGES = ("envoy", "jinja2", "flask_swagger_ui")
-SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation"))
 
 FRONT = "127.0.0.1:50051"
 EDGE = "127.0.0.1:8080"
+EDGE_METRICS = "127.0.0.1:9108"
 
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S = 180.0
@@ -67,13 +72,13 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
     Args:
         logs: folder of their log files.
-        environment: settings on top of this process' own.
+        environment: settings on top of this process' own; they may ask for TLS and for callers.
 
     Raises:
         StartError: a pod died, or readiness did not come in time; the message names the log.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    settings = {**os.environ, **(environment or {})}
+    settings = _complete({**os.environ, **(environment or {})})
     started = time.monotonic()
     pods: Pods = {}
     try:
@@ -100,13 +105,38 @@ def _edge() -> tuple[str, ...]:
     return ("edge",)
 
 
+def _complete(settings: dict[str, str]) -> dict[str, str]:
+    """Add what follows from TLS: a port for health without it, the one backend that has none, the edge's certificates."""
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE"):
+        settings.setdefault("ORRERY_FRONT_ADMIN_ADDRESS", _free_address())
+        for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE"):
+            if path := settings.get(f"ORRERY_BACKEND_{name}"):
+                settings.setdefault(f"ORRERY_EDGE_FRONT_{name}", path)
+        settings.setdefault("ORRERY_EDGE_FRONT_SERVER_NAME", settings.get("ORRERY_BACKEND_SERVER_NAME") or "localhost")
+    if settings.get("ORRERY_BACKEND_CA_FILE"):
+        models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
+        settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
+    return settings
+
+
+def _free_address() -> str:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _front_address(settings: Mapping[str, str]) -> str:
+    return settings.get("ORRERY_FRONT_ADDRESS", FRONT)
+
+
 def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    with grpc.insecure_channel(settings.get("ORRERY_FRONT_ADDRESS", FRONT)) as channel:
+    front = settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)
+    with grpc.insecure_channel(front) as channel:
         checks = health_pb2_grpc.HealthStub(channel)
         waiting: dict[str, Callable[[], bool]] = {service: partial(_serves, checks, service) for service in SERVICES}
         if "edge" in pods:
-            waiting["edge"] = partial(_is_healthy, settings.get("ORRERY_EDGE_ADDRESS", EDGE))
+            waiting["edge"] = partial(_has_a_front, settings.get("ORRERY_EDGE_METRICS_ADDRESS", EDGE_METRICS))
         while waiting:
             for name, pod in pods.items():
                 if pod.poll() is not None:
@@ -120,9 +150,9 @@ def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
                 time.sleep(0.2)
 
 
-def _is_healthy(edge: str) -> bool:
+def _has_a_front(edge_metrics: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{edge}/health", timeout=1.0) as reply:
+        with urllib.request.urlopen(f"http://{edge_metrics}/health", timeout=1.0) as reply:
             return bool(reply.status == HTTPStatus.OK)
     except OSError:
         return False
@@ -138,7 +168,7 @@ def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
 
 def _stay(pods: Pods) -> int:
     """Until Ctrl-C, or until a pod dies."""
-    print(f"gRPC at {os.environ.get('ORRERY_FRONT_ADDRESS', FRONT)}", flush=True)
+    print(f"gRPC at {_front_address(os.environ)}", flush=True)
     if "edge" in pods:
         edge = os.environ.get("ORRERY_EDGE_ADDRESS", EDGE)
         print(f"REST, gRPC-Web and gRPC at {edge}; the API's reference at http://{edge}/api/docs/", flush=True)

@@ -47,6 +47,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. The caller is known but lacks the role that the method needs; metadata "role" names it."""
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 12
     """RESOURCE_EXHAUSTED. This caller asks for more than its quota; google.rpc.RetryInfo says when to come back."""
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 13
+    """ALREADY_EXISTS. This request_id was used for a request with other contents."""
+    ERROR_REASON_STORE_FULL: _ErrorReason.ValueType  # 14
+    """RESOURCE_EXHAUSTED. The store of feedback has no room left; an operator has to act. google.rpc.RetryInfo says when
+    to try again.
+    """
     ERROR_REASON_NO_SUCH_METHOD: _ErrorReason.ValueType  # 20
     """UNIMPLEMENTED. No such method; over REST no such path, or not with this HTTP method."""
     ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 21
@@ -84,6 +90,12 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 11
 """PERMISSION_DENIED. The caller is known but lacks the role that the method needs; metadata "role" names it."""
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 12
 """RESOURCE_EXHAUSTED. This caller asks for more than its quota; google.rpc.RetryInfo says when to come back."""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 13
+"""ALREADY_EXISTS. This request_id was used for a request with other contents."""
+ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 14
+"""RESOURCE_EXHAUSTED. The store of feedback has no room left; an operator has to act. google.rpc.RetryInfo says when
+to try again.
+"""
 ERROR_REASON_NO_SUCH_METHOD: ErrorReason.ValueType  # 20
 """UNIMPLEMENTED. No such method; over REST no such path, or not with this HTTP method."""
 ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 21
