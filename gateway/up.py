@@ -32,9 +32,9 @@ from gateway.serving.settings import PROJECT_ROOT
 Pods: TypeAlias = dict[str, subprocess.Popen[bytes]]
 
 PODS = ("model-server", "anomaly", "simulation", "feedback", "front")
-SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
 # What the edge needs beside them; without it everything but REST and gRPC-Web is there.
 EDGE_PACKAGES = ("envoy", "jinja2", "flask_swagger_ui")
+SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
 
 FRONT = "127.0.0.1:50051"
 EDGE = "127.0.0.1:8080"
@@ -96,17 +96,8 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
         _stop(pods)
 
 
-def _edge() -> tuple[str, ...]:
-    """The edge, if it is installed."""
-    absent = [name for name in EDGE_PACKAGES if importlib.util.find_spec(name) is None]
-    if absent:
-        print(f"no REST and no gRPC-Web: {', '.join(absent)} not installed (the extra `edge`)", flush=True)
-        return ()
-    return ("edge",)
-
-
 def _complete(settings: dict[str, str]) -> dict[str, str]:
-    """Add what follows from TLS: a port for health without it, the one backend that has none, the edge's certificates."""
+    """Add what follows from TLS: a port for health without it, the edge's certificates, the backend that has none."""
     if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE"):
         settings.setdefault("ORRERY_FRONT_ADMIN_ADDRESS", _free_address())
         for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE"):
@@ -129,10 +120,18 @@ def _front_address(settings: Mapping[str, str]) -> str:
     return settings.get("ORRERY_FRONT_ADDRESS", FRONT)
 
 
+def _edge() -> tuple[str, ...]:
+    """The edge, if it is installed."""
+    absent = [name for name in EDGE_PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        print(f"no REST and no gRPC-Web: {', '.join(absent)} not installed (the extra `edge`)", flush=True)
+        return ()
+    return ("edge",)
+
+
 def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    front = settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)
-    with grpc.insecure_channel(front) as channel:
+    with grpc.insecure_channel(settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)) as channel:
         checks = health_pb2_grpc.HealthStub(channel)
         waiting: dict[str, Callable[[], bool]] = {service: partial(_serves, checks, service) for service in SERVICES}
         if "edge" in pods:

@@ -14,7 +14,8 @@ from gateway.edge.lua_tables import lua_tables
 from gateway.edge.rest import descriptor_set, rest_methods, services
 from gateway.edge.settings import EdgeSettings
 from gateway.serving.settings import PROJECT_ROOT, split_address
-from gateway.serving.transport import UnsafeSettings, is_loopback
+from gateway.serving.transport import UnsafeSettings
+from orrery.inference.channel import is_loopback
 
 SOURCES: Final = PROJECT_ROOT / "serving_config" / "envoy"
 OPENAPI: Final = PROJECT_ROOT / "docs" / "openapi.json"
