@@ -82,7 +82,7 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
     started = time.monotonic()
     pods: Pods = {}
     try:
-        for name in (*PODS, *_edge()):
+        for name in (*PODS, *_edge(settings)):
             with (logs / f"{name}.log").open("wb") as log:
                 command = [sys.executable, "-m", "gateway", name]
                 # In sessions of their own: Ctrl-C is ours to hand on.
@@ -120,11 +120,14 @@ def _front_address(settings: Mapping[str, str]) -> str:
     return settings.get("ORRERY_FRONT_ADDRESS", FRONT)
 
 
-def _edge() -> tuple[str, ...]:
-    """The edge, if it is installed."""
+def _edge(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """The edge, if it is installed and can trust the front."""
     absent = [name for name in EDGE_PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
         print(f"no REST and no gRPC-Web: {', '.join(absent)} not installed (the extra `edge`)", flush=True)
+        return ()
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_EDGE_FRONT_CA_FILE"):
+        print("no REST and no gRPC-Web: the front has TLS, and ORRERY_EDGE_FRONT_CA_FILE is not set", flush=True)
         return ()
     return ("edge",)
 

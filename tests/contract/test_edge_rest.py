@@ -50,7 +50,7 @@ def test_every_stream_answers_its_example(stack, name, accept):
     assert reply.status == 200, reply.body
     assert "content-encoding" not in reply.headers
     messages = messages_of(reply)
-    assert len(messages) >= 2
+    assert messages
     for message in messages:
         check_reply(message, rest.method.output_type.name)
 
