@@ -35,7 +35,7 @@ def test_the_example_of_tls_and_tokens_works(tmp_path):
     certificate, key, ca = authority.write(tmp_path, "front")
     authority.write(tmp_path, "me")
     (tmp_path / "token").write_text("a-secret\n")
-    addresses, environment = free_settings(tmp_path)
+    addresses, environment = free_settings(tmp_path / "feedback")
     environment |= {
         "ORRERY_FRONT_TLS_CERTIFICATE_FILE": str(certificate),
         "ORRERY_FRONT_TLS_KEY_FILE": str(key),
