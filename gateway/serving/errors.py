@@ -140,7 +140,7 @@ def reason_of(status: status_pb2.Status) -> str:
     for detail in status.details:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and f"ERROR_REASON_{info.reason}" in v1.ErrorReason.keys():  # noqa: SIM118  # no mapping
-            return info.reason
+            return str(info.reason)
     return "OTHER"
 
 
