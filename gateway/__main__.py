@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m gateway {front|anomaly|simulation|model-server|deliver|up}`: start one pod, or all of them here."""
+"""`python -m gateway {front|anomaly|simulation|feedback|model-server|deliver|up}`: start one pod, or all of them."""
 
 import importlib
 import sys
@@ -9,6 +9,7 @@ _COMMANDS = {
     "front": "gateway.front",
     "anomaly": "gateway.anomaly",
     "simulation": "gateway.simulation",
+    "feedback": "gateway.feedback",
     "model-server": "gateway.model_server",
     "deliver": "gateway.delivery",
     "up": "gateway.up",

@@ -3,11 +3,15 @@
 
 Waits until the front says that every service works, then runs the command, or stays until Ctrl-C. Whatever happens,
 the pods are asked to drain, and are gone when this returns. Their logs go to `var/log/<pod>.log`.
+
+Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
+ready is asked on its admin port, which needs no certificate.
 """
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,8 +26,8 @@ from gateway.serving.settings import PROJECT_ROOT
 
 Pods: TypeAlias = dict[str, subprocess.Popen[bytes]]
 
-PODS = ("model-server", "anomaly", "simulation", "front")
-SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation"))
+PODS = ("model-server", "anomaly", "simulation", "feedback", "front")
+SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
 
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S = 180.0
@@ -57,13 +61,13 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
     Args:
         logs: folder of their log files.
-        environment: settings on top of this process' own.
+        environment: settings on top of this process' own; they may ask for TLS and for callers.
 
     Raises:
         StartError: a pod died, or readiness did not come in time; the message names the log.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    settings = {**os.environ, **(environment or {})}
+    settings = _complete({**os.environ, **(environment or {})})
     started = time.monotonic()
     pods: Pods = {}
     try:
@@ -74,11 +78,31 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
                 pods[name] = subprocess.Popen(  # noqa: S603  # our own modules
                     command, stderr=log, stdout=log, env=settings, cwd=PROJECT_ROOT, start_new_session=True
                 )
-        _await_ready(pods, logs, settings.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051"))
+        _await_ready(pods, logs, settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings))
         print(f"all pods ready after {time.monotonic() - started:.1f} s; logs in {logs}", flush=True)
         yield pods
     finally:
         _stop(pods)
+
+
+def _complete(settings: dict[str, str]) -> dict[str, str]:
+    """Add what follows from TLS: a port for health without it, and the one backend that has none."""
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_ADMIN_ADDRESS"):
+        settings["ORRERY_FRONT_ADMIN_ADDRESS"] = _free_address()
+    if settings.get("ORRERY_BACKEND_CA_FILE"):
+        models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
+        settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
+    return settings
+
+
+def _free_address() -> str:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _front_address(settings: Mapping[str, str]) -> str:
+    return settings.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051")
 
 
 def _await_ready(pods: Pods, logs: Path, front: str) -> None:
@@ -108,8 +132,7 @@ def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
 
 def _stay(pods: Pods) -> int:
     """Until Ctrl-C, or until a pod dies."""
-    front = os.environ.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051")
-    print(f"gRPC at {front}; Ctrl-C drains and stops", flush=True)
+    print(f"gRPC at {_front_address(os.environ)}; Ctrl-C drains and stops", flush=True)
     while True:
         for name, pod in pods.items():
             if pod.poll() is not None:

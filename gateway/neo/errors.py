@@ -24,8 +24,8 @@ class Violation:
         return f"{self.column}[{self.row}] {self.requirement}"
 
 
-class InvalidOrbitError(NeoError):
-    """Some rows are no orbits.
+class _Violated(NeoError):
+    """Some values cannot be.
 
     Attributes:
         violations: every violated column and row, in column order; never empty.
@@ -35,6 +35,14 @@ class InvalidOrbitError(NeoError):
         self.violations = violations
         more = f" and {len(violations) - 1} more" if len(violations) > 1 else ""
         super().__init__(f"{violations[0]}{more}")
+
+
+class InvalidOrbitError(_Violated):
+    """Some rows are no orbits."""
+
+
+class InvalidImpactError(_Violated):
+    """Some numbers describe no impact; each stands in row 0 of a column of its own."""
 
 
 class EpochOutOfRangeError(NeoError):

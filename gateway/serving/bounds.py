@@ -69,6 +69,7 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
     "Covariance": {"epoch_tdb_jd": _EPOCH, "values": Interval(-1e12, 1e12)},
     "NonGravitational": dict.fromkeys(("a1_au_d2", "a2_au_d2", "a3_au_d2"), _NON_GRAVITATIONAL),
     "ModelSelector": {"version": Interval(1, 2**63 - 1)},
+    "ModelSpec": {"version": Interval(1, 2**63 - 1)},
     "Scenario": {"duration_days": Interval(-36_525.0, 36_525.0)},
     "OutputOptions": {
         "max_distance_au": Interval(1e-6, 1.0),
@@ -89,6 +90,14 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
         "beta": Interval(0.0, 10.0),
     },
     "MassOverride": {"mass_kg": _MASS_KG},
+    "AssessConsequencesRequest": {
+        "absolute_magnitude_sigma": Interval(0.0, 5.0),
+        "speed_km_s": Interval(1.0, 100.0),
+        "angle_deg": Interval(1.0, 90.0),
+        "distance_km": Interval(1e-3, 20_000.0),
+        "impact_probability": Interval(0.0, 1.0),
+        "years_to_impact": Interval(1e-6, 1e4),
+    },
 }
 
 # Fields that zero or absence leaves unanswered: a number without presence, a message, or a oneof by its name.
@@ -107,6 +116,11 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "EclipticImpulse": ("time_tdb_jd",),
     "KineticImpactor": ("time_tdb_jd", "mass_kg"),
     "MassOverride": ("mass_kg",),
+    "AssessConsequencesRequest": ("physical", "speed_km_s"),
+    "SubmitClassificationRequest": ("request_id", "designation", "label"),
+    "ModelSpec": ("name", "version"),
+    "ExportContributorRequest": ("contributor_token",),
+    "EraseContributorRequest": ("request_id", "contributor_token"),
 }
 
 # How many values a repeated field may hold, both ends included.
@@ -117,7 +131,17 @@ COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "OrbitColumns": dict.fromkeys(NUMBERS["OrbitColumns"], (0, MAX_COLUMN_ROWS)),
     "Scenario": {"changes": (0, 32)},
     "OutputOptions": {"bodies": (0, 10)},
+    "AssessConsequencesRequest": {"distance_km": (0, 100)},
     "Covariance": {"labels": (6, 9), "values": (36, 81)},
+    "GetConsensusRequest": {"designations": (1, 100)},
 }
 
+# How many characters a text may hold; where nothing is said, MAX_TEXT_CHARACTERS.
+TEXTS: Final[Mapping[str, Mapping[str, int]]] = {
+    # Callers send back what a reply named.
+    "ModelSpec": {"training_data": 1_024},
+    "SubmitClassificationRequest": {"contributor_token": 128},
+    "ExportContributorRequest": {"contributor_token": 128},
+    "EraseContributorRequest": {"contributor_token": 128},
+}
 MAX_TEXT_CHARACTERS: Final = 64

@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from gateway.serving import metrics
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
-from gateway.serving.errors import FieldViolation, InvalidRequest, reason_of, status_of
+from gateway.serving.errors import FieldViolation, InvalidRequest, reason_in, status_of
 from gateway.serving.guard import Guard
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
@@ -246,7 +246,7 @@ class _Observed:
             self._end("OK" if error is None else "CANCELLED")
             return
         status = status_of(error, self._request_id)
-        self._served.refused(reason_of(status))
+        self._served.refused(reason_in(status))
         if status.code == code_pb2.INTERNAL:
             log.error("internal error", method=self._served.name, exc_info=error)
             if self._served.hooks.report is not None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a request to a `Scenario`, or a refusal that names every violated field."""
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -198,6 +199,11 @@ def _mass(asked: v1.Scenario) -> Mass | None:
         if change.WhichOneof("change") == "mass":
             return mass_of(mass_kg=change.mass.mass_kg)
     physical = asked.object.physical
+    broken = Violations()
+    check(physical, broken)
+    if len(broken):
+        # Each number is noted already; what would follow from them is nothing.
+        return Mass(math.nan, "")
     names = ("mass_kg", "diameter_km", "density_kg_m3", "absolute_magnitude_h", "albedo")
     return mass_of(**{name: _set(physical, name) for name in names})
 

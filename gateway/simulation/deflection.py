@@ -2,17 +2,10 @@
 """What a spacecraft that hits an object does to its velocity."""
 
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
-DEFAULT_ALBEDO: Final = 0.14
-"""Mean of near-Earth objects, as CNEOS takes it."""
-
-DEFAULT_DENSITY_KG_M3: Final = 2_000.0
-"""Typical of stony near-Earth objects (Carry 2012, Planet. Space Sci. 73, 98)."""
-
-_KM_OF_H_0_AND_ALBEDO_1: Final = 1329.0
+from gateway.neo.impact.impactor import DEFAULT_ALBEDO, DEFAULT_DENSITY_KG_M3, diameter_of_h_m
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +26,6 @@ def mass_of(
 ) -> Mass | None:
     """The best that can be said of an object's mass: given, or a sphere of a diameter given or derived from H.
 
-    Diameter from H and albedo: D/km = 1329 / sqrt(p) * 10^(-H/5) (Pravec & Harris 2007, Icarus 190, 250, eq. 1).
-
     Returns:
         None where neither mass nor diameter nor H is known.
     """
@@ -46,7 +37,7 @@ def mass_of(
         if absolute_magnitude_h is None:
             return None
         p = DEFAULT_ALBEDO if albedo is None else albedo
-        diameter_km = float(_KM_OF_H_0_AND_ALBEDO_1 / np.sqrt(p) * 10.0 ** (-absolute_magnitude_h / 5.0))
+        diameter_km = diameter_of_h_m(absolute_magnitude_h, p) / 1e3
         source = f"H {absolute_magnitude_h:g}, albedo {p:g}{'' if albedo is not None else ' (assumed)'}, {source}"
     else:
         source = f"diameter {diameter_km:g} km, {source}"

@@ -1,117 +1,131 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Worker processes for simulations, seen from an asyncio loop.
+"""Worker processes for simulations, and the line of requests before them.
 
-Processes are spawned, never forked (gRPC's threads do not survive a fork). A scenario whose caller goes away is
-stopped at its next step through a shared flag; a process that dies is replaced.
+Processes are spawned, never forked (gRPC's threads do not survive a fork). A job whose caller goes away is stopped at
+its next step through a shared flag; a process that dies is replaced. Requests share the processes job by job, fairly:
+see `fair_queue`.
 """
 
 import asyncio
 import contextlib
 import multiprocessing
-import threading
-from collections.abc import AsyncGenerator, Coroutine
-from ctypes import c_bool
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.context import SpawnContext
-from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
-from typing import Final, Self, TypeAlias
+from typing import Any, Final, Self
 
 import structlog
 
 from gateway.serving.errors import BackendUnavailable, DeadlineExceeded, Overloaded
-from gateway.simulation.scenario import Outcome, Scenario, Update
-from gateway.simulation.worker import Failed, Ready, Stopped, work
+from gateway.simulation import metrics
+from gateway.simulation.fair_queue import FairQueue
+from gateway.simulation.jobs import Job, R, U
+from gateway.simulation.worker import Done, Failed, Ready, Stopped, Told
+from gateway.simulation.worker_process import Died, WorkerProcess
 
 log = structlog.get_logger()
 
-_STOP_WITHIN_S: Final = 2.0
 _RESTART_AFTER_S: Final = 1.0
+# How much the newest of them moves the mean time of jobs and of requests.
+_NEWEST: Final = 0.1
+# How many messages of a request may wait for it to take them.
+_MESSAGES_AHEAD: Final = 64
+# What a first job is taken to cost.
+_FIRST_GUESS_S: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Died:
-    """The process is gone."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seat:
+    """A job's place in the line: its worker comes true."""
+
+    worker: asyncio.Future[WorkerProcess]
+    since_s: float
 
 
-_Message: TypeAlias = Update | Outcome | Ready | Stopped | Failed | Died
+class Request:
+    """One caller's request, whose jobs share the workers with those of others."""
 
+    def __init__(self, pool: "WorkerPool", caller: str) -> None:
+        """Made by `WorkerPool.admit`.
 
-class _Worker:
-    """One process, with a thread that carries its messages into the loop."""
+        Args:
+            pool: runs the jobs.
+            caller: who asks.
+        """
+        self._pool = pool
+        self.caller = caller
+        self.running = 0
+        self.busy_s = 0.0
 
-    def __init__(self, context: SpawnContext, asteroid_kernel: Path | None) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._connection, theirs = context.Pipe()
-        self._cancel = RawValue(c_bool, False)
-        self._process = context.Process(target=work, args=(theirs, self._cancel, asteroid_kernel), daemon=True)
-        self._process.start()
-        theirs.close()
-        self._gone = False
-        self.messages: asyncio.Queue[_Message] = asyncio.Queue()
-        self._reader = threading.Thread(target=self._carry, name=f"worker-{self.pid}", daemon=True)
-        self._reader.start()
+    async def run(self, job: Job[U, R]) -> AsyncGenerator[U | R, None]:
+        """What a job brings: updates, and its result last.
 
-    @property
-    def pid(self) -> int | None:
-        """Of the process."""
-        return self._process.pid
+        Leaving the iterator early stops the job.
 
-    @property
-    def dead(self) -> bool:
-        """Whether the process is gone: its end of the pipe is, which comes before the process can be waited for."""
-        return self._gone
+        Raises:
+            BackendUnavailable: the process died on the way.
+            DeadlineExceeded: it took longer than any may.
+            RuntimeError: the integrator failed.
+        """
+        async with contextlib.aclosing(self._pool.serve(self, job)) as messages:
+            async for message in messages:
+                yield message
 
-    def submit(self, scenario: Scenario | None) -> None:
-        """Hand over a scenario; None ends the process when it is done. A dead one says so in its messages."""
-        self._cancel.value = False
-        with contextlib.suppress(OSError):
-            self._connection.send(scenario)
+    async def run_all(self, jobs: Iterable[Job[U, R]]) -> AsyncGenerator[tuple[int, U | R], None]:
+        """What many jobs bring, each message with the number of its job, as they come: jobs overtake each other.
 
-    def cancel(self) -> None:
-        """Stop the scenario at its next step."""
-        self._cancel.value = True
+        As many jobs are under way or in the line as there are workers; the next is taken from `jobs` when one ends. A
+        job whose process dies is begun again, once. Leaving the iterator early stops them all.
 
-    async def settle(self) -> None:
-        """Take messages until the cancelled scenario has come to its end; a process that does not answer is killed."""
-        try:
-            async with asyncio.timeout(_STOP_WITHIN_S):
-                await self._end()
-        except TimeoutError:
-            self._process.kill()
-            await self._end()
+        Raises:
+            as `run` does; the other jobs are stopped.
+        """
+        todo = enumerate(jobs)
+        messages: asyncio.Queue[tuple[int, U | R] | Exception | None] = asyncio.Queue(maxsize=_MESSAGES_AHEAD)
 
-    async def close(self) -> None:
-        """End the process, with force if it takes too long, and free what it held."""
-        self.submit(None)
-        self.cancel()
-        await asyncio.to_thread(self._process.join, _STOP_WITHIN_S)
-        if self._process.is_alive():
-            self._process.kill()
-        await asyncio.to_thread(self._reader.join)
-        await asyncio.to_thread(self._process.join)
-        self._process.close()
-        self._connection.close()
+        async def follow() -> None:
+            for number, job in todo:
+                try:
+                    await self._follow(number, job, messages)
+                except BackendUnavailable:
+                    await self._follow(number, job, messages)
 
-    async def _end(self) -> None:
-        while not isinstance(await self.messages.get(), Outcome | Stopped | Failed | Died):
-            pass
-
-    def _carry(self) -> None:
-        message: _Message = Ready()
-        while not isinstance(message, Died):
+        async def follow_all() -> None:
             try:
-                message = self._connection.recv()
-            except (EOFError, OSError):
-                self._gone = True
-                message = Died()
-            # A closed loop has nobody left to tell.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self.messages.put_nowait, message)
+                async with asyncio.TaskGroup() as followers:
+                    for _ in range(self._pool.size):
+                        followers.create_task(follow())
+            except ExceptionGroup as group:
+                await messages.put(group.exceptions[0])
+            else:
+                await messages.put(None)
+
+        following = asyncio.create_task(follow_all())
+        try:
+            while (message := await messages.get()) is not None:
+                if isinstance(message, Exception):
+                    raise message
+                yield message
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    async def _follow(
+        self, number: int, job: Job[U, R], messages: "asyncio.Queue[tuple[int, U | R] | Exception | None]"
+    ) -> None:
+        async with contextlib.aclosing(self._pool.serve(self, job)) as brought:
+            async for message in brought:
+                await messages.put((number, message))
 
 
 class WorkerPool:
-    """A fixed number of processes, and a bounded line of scenarios before them."""
+    """A fixed number of processes, and a bounded line of requests before them.
+
+    Attributes:
+        size: how many processes there are to be.
+    """
 
     def __init__(
         self,
@@ -126,24 +140,27 @@ class WorkerPool:
 
         Args:
             workers: processes.
-            max_waiting: scenarios that may wait for one.
-            retry_after_s: what a refused caller is told.
-            max_run_s: the longest any scenario may take.
+            max_waiting: requests that are let in beyond one a process.
+            retry_after_s: the least that a refused caller is told to wait.
+            max_run_s: the longest any job may take.
             asteroid_kernel: for the workers.
         """
-        self._size = workers
+        self.size = workers
         self._max_waiting = max_waiting
         self._retry_after_s = retry_after_s
         self._max_run_s = max_run_s
         self._asteroid_kernel = asteroid_kernel
         self._context = multiprocessing.get_context("spawn")
-        self._workers: set[_Worker] = set()
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        self._waiting = 0
+        self._workers: set[WorkerProcess] = set()
+        self._idle: deque[WorkerProcess] = deque()
+        self._line: FairQueue[_Seat] = FairQueue()
+        self._requests: set[Request] = set()
+        self._job_s = _FIRST_GUESS_S
+        self._request_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        for _ in range(self._size):
+        for _ in range(self.size):
             self._keep(self._start(after_s=0.0))
         return self
 
@@ -152,6 +169,9 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(worker.close() for worker in self._workers))
+        self._workers.clear()
+        self._idle.clear()
+        self._measure()
 
     @property
     def ready(self) -> bool:
@@ -161,7 +181,12 @@ class WorkerPool:
     @property
     def idle(self) -> int:
         """How many processes wait for work."""
-        return self._idle.qsize()
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests have nothing running."""
+        return sum(not request.running for request in self._requests)
 
     @property
     def pids(self) -> list[int]:
@@ -170,33 +195,62 @@ class WorkerPool:
 
     def heal(self) -> None:
         """Replace processes that died while they had nothing to do."""
-        for _ in range(self._idle.qsize()):
-            worker = self._idle.get_nowait()
-            if worker.dead:
-                self._keep(self._replace(worker))
-            else:
-                self._idle.put_nowait(worker)
+        for worker in [worker for worker in self._idle if worker.dead]:
+            self._idle.remove(worker)
+            self._keep(self._replace(worker))
 
-    async def run(self, scenario: Scenario) -> AsyncGenerator[Update | Outcome, None]:
-        """What a scenario brings: updates, and the outcome last.
+    @contextlib.contextmanager
+    def admit(self, caller: str = "") -> Iterator[Request]:
+        """A request that may run jobs while entered.
 
-        Leaving the iterator early stops the scenario.
+        Args:
+            caller: who asks; callers get equal shares of the workers, and so do the requests of one.
 
         Raises:
-            Overloaded: too many wait already.
-            BackendUnavailable: the process died on the way.
-            DeadlineExceeded: it took longer than any may.
-            RuntimeError: the integrator failed.
+            Overloaded: too many are there already; it says when they will be done if they are like those before.
         """
-        worker = await self._take()
+        if len(self._requests) >= self.size + self._max_waiting:
+            metrics.REFUSED.inc()
+            expected_s = len(self._requests) * self._request_s / self.size
+            raise Overloaded(max(self._retry_after_s, min(expected_s, self._max_run_s)))
+        request = Request(self, caller)
+        self._requests.add(request)
+        try:
+            yield request
+        finally:
+            self._requests.discard(request)
+            self._line.forget(caller, request)
+            self._request_s += _NEWEST * (request.busy_s - self._request_s)
+            self._measure()
+
+    async def run(self, job: Job[U, R], *, caller: str = "") -> AsyncGenerator[U | R, None]:
+        """`Request.run` of a request that is one job.
+
+        Raises:
+            Overloaded: too many are there already.
+            as `Request.run` does.
+        """
+        with self.admit(caller) as request:
+            async with contextlib.aclosing(self.serve(request, job)) as messages:
+                async for message in messages:
+                    yield message
+
+    async def serve(self, request: Request, job: Job[U, R]) -> AsyncGenerator[U | R, None]:
+        """`Request.run` asks this."""
+        worker, guess_s = await self._take(request)
+        begun_s = time.monotonic()
         timeout = asyncio.get_running_loop().call_later(self._max_run_s, worker.cancel)
         settled = False
         try:
-            worker.submit(scenario)
+            worker.submit(job)
             while not settled:
                 message = await worker.messages.get()
-                settled = isinstance(message, Outcome | Stopped | Failed | Died)
+                settled = isinstance(message, Done | Stopped | Failed | Died)
                 match message:
+                    case Told(update):
+                        yield update
+                    case Done(result):
+                        yield result
                     case Died():
                         raise BackendUnavailable("simulation worker")
                     case Stopped():
@@ -205,34 +259,67 @@ class WorkerPool:
                         raise RuntimeError(f"the integrator failed: {reason}")
                     case Ready():
                         pass
-                    case _:
-                        yield message
         finally:
             timeout.cancel()
             if not settled:
                 worker.cancel()
+            self._account(request, time.monotonic() - begun_s, guess_s)
             self._keep(self._give_back(worker, settled=settled))
 
-    async def _take(self) -> _Worker:
-        if self._idle.empty() and self._waiting >= self._max_waiting:
-            raise Overloaded(self._retry_after_s)
-        self._waiting += 1
+    async def _take(self, request: Request) -> tuple[WorkerProcess, float]:
+        """A worker when it is the request's turn, and the seconds that were charged for it."""
+        guess_s = self._job_s
+        seat = _Seat(asyncio.get_running_loop().create_future(), time.monotonic())
+        self._line.put(request.caller, request, seat)
+        self._dispatch()
         try:
-            while (worker := await self._idle.get()).dead:
-                self._keep(self._replace(worker))
+            worker = await seat.worker
+        except asyncio.CancelledError:
+            self._line.remove(request.caller, request, seat)
+            if seat.worker.done() and not seat.worker.cancelled():
+                self._put_idle(seat.worker.result())
+            raise
         finally:
-            self._waiting -= 1
-        return worker
+            self._measure()
+        request.running += 1
+        metrics.QUEUE_SECONDS.observe(time.monotonic() - seat.since_s)
+        self._measure()
+        return worker, guess_s
 
-    async def _give_back(self, worker: _Worker, *, settled: bool) -> None:
+    def _dispatch(self) -> None:
+        """Give idle workers to those whose turn it is."""
+        while self._idle and len(self._line):
+            worker = self._idle.popleft()
+            if worker.dead:
+                self._keep(self._replace(worker))
+                continue
+            seat = self._line.get(self._job_s)
+            if seat.worker.done():
+                self._idle.appendleft(worker)
+            else:
+                seat.worker.set_result(worker)
+
+    def _account(self, request: Request, took_s: float, guess_s: float) -> None:
+        request.running -= 1
+        request.busy_s += took_s
+        self._line.charge(request.caller, request, took_s - guess_s)
+        self._job_s += _NEWEST * (took_s - self._job_s)
+        metrics.JOB_SECONDS.observe(took_s)
+
+    async def _give_back(self, worker: WorkerProcess, *, settled: bool) -> None:
         if not settled:
             await worker.settle()
         if worker.dead:
             await self._replace(worker)
         else:
-            self._idle.put_nowait(worker)
+            self._put_idle(worker)
 
-    async def _replace(self, worker: _Worker) -> None:
+    def _put_idle(self, worker: WorkerProcess) -> None:
+        self._idle.append(worker)
+        self._dispatch()
+        self._measure()
+
+    async def _replace(self, worker: WorkerProcess) -> None:
         log.error("a simulation worker died; starting another", pid=worker.pid)
         self._workers.discard(worker)
         await worker.close()
@@ -241,7 +328,7 @@ class WorkerPool:
     async def _start(self, *, after_s: float) -> None:
         """Start one process and put it to the idle ones; again and again until one comes up."""
         await asyncio.sleep(after_s)
-        worker = _Worker(self._context, self._asteroid_kernel)
+        worker = WorkerProcess(self._context, self._asteroid_kernel)
         try:
             came_up = isinstance(await worker.messages.get(), Ready)
         except asyncio.CancelledError:
@@ -249,13 +336,19 @@ class WorkerPool:
             raise
         if came_up:
             self._workers.add(worker)
-            self._idle.put_nowait(worker)
+            self._put_idle(worker)
             return
         log.error("a simulation worker did not come up", pid=worker.pid)
         await worker.close()
         await self._start(after_s=_RESTART_AFTER_S)
 
-    def _keep(self, coroutine: Coroutine[None, None, None]) -> None:
+    def _measure(self) -> None:
+        metrics.QUEUE_LENGTH.set(len(self._line))
+        metrics.WAITING_REQUESTS.set(self.waiting)
+        metrics.WORKERS.set(len(self._workers))
+        metrics.BUSY_WORKERS.set(len(self._workers) - len(self._idle))
+
+    def _keep(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -5,14 +5,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 
 from gateway.serving.interceptor import Context
-from gateway.simulation import moids
+from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
-from gateway.simulation.scenario import Outcome, Scenario, TrajectoryPiece
+from gateway.simulation.scenario import Outcome, Scenario, TrajectoryPiece, Update
+from gateway.simulation.simulate import simulate
 from orrery.inference import v1
 
 
@@ -45,6 +48,13 @@ class SimulationServicer(v1.SimulationServiceServicer):
         del context
         return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_columns, request)
 
+    async def AssessConsequences(  # noqa: N802  # the contract's name
+        self, request: v1.AssessConsequencesRequest, context: Context
+    ) -> v1.AssessConsequencesResponse:
+        """A closed form: microseconds."""
+        del context
+        return await asyncio.get_running_loop().run_in_executor(self._executor, assessing.answer, request)
+
     async def Simulate(  # noqa: N802  # the contract's name
         self, request: v1.SimulateRequest, context: Context
     ) -> v1.SimulateResponse:
@@ -52,7 +62,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         del context
         pieces: list[TrajectoryPiece] = []
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(scenario)) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
             async for message in messages:
                 if isinstance(message, TrajectoryPiece):
                     pieces.append(message)
@@ -66,7 +76,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """As they are found: progress, encounters, trajectory; the result comes last."""
         del context
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(scenario)) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
             async for message in messages:
                 if isinstance(message, Outcome):
                     yield v1.SimulateUpdate(result=result_message(scenario, message))
@@ -76,3 +86,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
     async def _read(self, request: v1.SimulateRequest) -> Scenario:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, read_scenario, request, self._asteroid_kernel)
+
+
+def _simulation(scenario: Scenario) -> Job[Update, Outcome]:
+    return partial(simulate, scenario)

@@ -42,13 +42,13 @@ class SimulationSettings(ServingSettings):
 
     asteroid_kernel: Path | None = Field(default_factory=lambda: KernelSettings().asteroid_kernel)
 
-    # Processes, one simulation each.
+    # Processes, one job each: a simulation, or a part of an estimate.
     workers: int = Field(default=len(os.sched_getaffinity(0)), ge=1)
-    # Simulations that may wait for a process; beyond these a call is refused at once.
+    # Calls that are let in beyond one a process, and wait or share; any more are refused at once.
     max_waiting: int = Field(default=32, ge=0)
-    # What a refused caller is told to wait.
+    # The least that a refused caller is told to wait; more where the line will take longer.
     retry_after_s: float = Field(default=1.0, gt=0)
-    # No simulation may take longer, whatever the caller's deadline: satellites of a planet can take hours.
+    # No job may take longer, whatever the caller's deadline: satellites of a planet can take hours.
     max_run_s: float = Field(default=300.0, gt=0)
     # How often the service's health follows the workers'.
     health_period_s: float = Field(default=0.5, gt=0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs in a worker process: one scenario after the other, until the pipe closes.
+"""What runs in a worker process: one job after the other, until the pipe closes.
 
 Nothing here knows of gRPC. An unforeseen error ends the process, which its pool notices and heals.
 """
@@ -9,21 +9,35 @@ from ctypes import c_bool
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from gateway.simulation.ephemeris import span_tdb_jd
+from gateway.simulation.jobs import Job
 from gateway.simulation.nbody import Cancelled, has_asteroids
-from gateway.simulation.scenario import Scenario
-from gateway.simulation.simulate import simulate
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The kernels are open; scenarios may come."""
+    """The kernels are open; jobs may come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An update of the job."""
+
+    update: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What the job came to."""
+
+    result: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The scenario was cancelled."""
+    """The job was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +48,13 @@ class Failed:
 
 
 def work(connection: Connection, cancel: c_bool, asteroid_kernel: Path | None) -> None:
-    """Answer scenarios until told None or the other end is gone.
+    """Do jobs until told None or the other end is gone.
 
-    Every scenario is answered by any number of updates and then one `Outcome`, `Stopped` or `Failed`.
+    Every job is answered by any number of updates and then one `Done`, `Stopped` or `Failed`.
 
     Args:
-        connection: scenarios in, messages out.
-        cancel: shared; stops the scenario at its next step.
+        connection: jobs in, messages out.
+        cancel: shared; stops the job when it next asks.
         asteroid_kernel: opened beforehand.
 
     Raises:
@@ -53,18 +67,18 @@ def work(connection: Connection, cancel: c_bool, asteroid_kernel: Path | None) -
     has_asteroids(asteroid_kernel)
     try:
         connection.send(Ready())
-        while (scenario := connection.recv()) is not None:
-            _answer(scenario, connection, cancel)
+        while (job := connection.recv()) is not None:
+            _answer(job, connection, cancel)
     except (EOFError, BrokenPipeError):
         return
 
 
-def _answer(scenario: Scenario, connection: Connection, cancel: c_bool) -> None:
+def _answer(job: Job[Any, Any], connection: Connection, cancel: c_bool) -> None:
     try:
-        outcome = simulate(scenario, connection.send, lambda: cancel.value)
+        result = job(lambda update: connection.send(Told(update)), lambda: cancel.value)
     except Cancelled:
         connection.send(Stopped())
     except RuntimeError as error:
         connection.send(Failed(str(error)))
     else:
-        connection.send(outcome)
+        connection.send(Done(result))

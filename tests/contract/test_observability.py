@@ -22,7 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from gateway.serving import server
-from gateway.serving.errors import reason_of
+from gateway.serving.errors import reason_in
 from gateway.serving.settings import ServingSettings
 from gateway.serving.transport import UnsafeSettings
 from orrery.inference import v1
@@ -115,7 +115,7 @@ def test_only_published_reasons_are_counted_by_name(reason, counted):
     status = status_pb2.Status()
     if reason:
         status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
-    assert reason_of(status) == counted
+    assert reason_in(status) == counted
 
 
 async def test_a_trace_goes_from_the_caller_through_the_front_to_the_pod(collector):

@@ -10,6 +10,7 @@ import pydantic
 
 from gateway.anomaly.settings import AnomalySettings
 from gateway.delivery.settings import DeliverySettings
+from gateway.feedback.settings import FeedbackSettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import (
     BackendSettings,
@@ -19,21 +20,32 @@ from gateway.serving.settings import (
 )
 from gateway.serving.transport import UnsafeSettings, is_loopback, require_safe
 from gateway.simulation.settings import KernelSettings, SimulationSettings
-from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+from orrery.inference.v1 import (
+    anomaly_service_pb2,
+    feedback_service_pb2,
+    prediction_service_pb2,
+    simulation_service_pb2,
+)
 from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, workloads
 
 # By the container's first argument: what its environment may set.
-PODS = {"front": FrontSettings, "anomaly": AnomalySettings, "simulation": SimulationSettings}
+PODS = {
+    "front": FrontSettings,
+    "anomaly": AnomalySettings,
+    "simulation": SimulationSettings,
+    "feedback": FeedbackSettings,
+}
 SHARED = (ReportingSettings, BackendSettings)
 READ = {
     "front": (FrontSettings, *SHARED),
     "anomaly": (AnomalySettings, ModelStoreSettings, *SHARED),
     "simulation": (SimulationSettings, KernelSettings, *SHARED),
+    "feedback": (FeedbackSettings, *SHARED),
     "deliver": (DeliverySettings, ModelStoreSettings),
 }
 SERVICES = {
     service.full_name
-    for module in (anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2)
+    for module in (anomaly_service_pb2, feedback_service_pb2, prediction_service_pb2, simulation_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 # The two names that server.cc of TensorFlow Serving sets.
@@ -189,7 +201,8 @@ def _our_probe(name, container, kind, probe):
 
 def drains(documents):
     """Balancers look away, calls end, the process ends: in this order, each with the time it needs."""
-    longest = {"anomaly": FrontSettings().anomaly_deadline_s, "simulation": FrontSettings().simulation_deadline_s}
+    front = FrontSettings()
+    longest = {name: getattr(front, f"{name}_deadline_s") for name in ("anomaly", "simulation", "feedback")}
     longest["front"] = max(longest.values())
     for workload in workloads(documents):
         for container in workload.servers:

@@ -13,6 +13,7 @@ ASKED = {
     "ORRERY_FRONT_QUOTA_REDIS_URL": ("redis", 6379),
     "ORRERY_FEEDBACK_DATABASE_URL": ("postgres", 5432),
     "ORRERY_FEEDBACK_DATABASE_URL_FILE": ("postgres", 5432),
+    "PGHOST": ("postgres", 5432),
     "ORRERY_TRACING_ENDPOINT": ("monitoring", 4317),
 }
 

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+import math
+
 import numpy as np
 import pytest
 
@@ -360,3 +362,12 @@ def test_an_orbit_into_the_sun_hits_it(changed):
     assert 500.0 < went.approaches[-1].impact.relative_velocity_km_s < 650.0
     assert went.final_state is None
     assert not any("inside the Sun" in note for note in read_scenario(request_of(), None).notes)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 1e308, -1e308])
+def test_a_body_that_cannot_be_is_named_once_with_an_impactor(bad):
+    for name in ("absolute_magnitude_h", "albedo", "diameter_km", "density_kg_m3", "mass_kg"):
+        asked = request_of(impactor())
+        asked.scenario.object.physical.absolute_magnitude_h = 20.0
+        setattr(asked.scenario.object.physical, name, bad)
+        assert list(refused(asked)) == [f"scenario.object.physical.{name}"]

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from orrery.inference.v1 import consequences_pb2 as orrery_dot_inference_dot_v1_dot_consequences__pb2
 from orrery.inference.v1 import simulation_service_pb2 as orrery_dot_inference_dot_v1_dot_simulation__service__pb2
 
 GRPC_GENERATED_VERSION = '1.80.0'
@@ -55,6 +56,11 @@ class SimulationServiceStub(object):
                 request_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.FromString,
                 _registered_method=True)
+        self.AssessConsequences = channel.unary_unary(
+                '/orrery.inference.v1.SimulationService/AssessConsequences',
+                request_serializer=orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesRequest.SerializeToString,
+                response_deserializer=orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesResponse.FromString,
+                _registered_method=True)
 
 
 class SimulationServiceServicer(object):
@@ -93,6 +99,13 @@ class SimulationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AssessConsequences(self, request, context):
+        """What an impact of a body of some mass, density, speed and angle does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SimulationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -115,6 +128,11 @@ def add_SimulationServiceServicer_to_server(servicer, server):
                     servicer.StreamSimulate,
                     request_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.FromString,
                     response_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.SerializeToString,
+            ),
+            'AssessConsequences': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssessConsequences,
+                    request_deserializer=orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesRequest.FromString,
+                    response_serializer=orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -226,6 +244,33 @@ class SimulationService(object):
             '/orrery.inference.v1.SimulationService/StreamSimulate',
             orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.SerializeToString,
             orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssessConsequences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/orrery.inference.v1.SimulationService/AssessConsequences',
+            orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesRequest.SerializeToString,
+            orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

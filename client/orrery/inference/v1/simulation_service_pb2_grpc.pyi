@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0"""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from orrery.inference.v1 import consequences_pb2 as _consequences_pb2
 from orrery.inference.v1 import simulation_service_pb2 as _simulation_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -47,6 +48,8 @@ class SimulationServiceStub:
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    AssessConsequences: _grpc.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]
+    """What an impact of a body of some mass, density, speed and angle does."""
 
 @_typing.type_check_only
 class SimulationServiceAsyncStub(SimulationServiceStub):
@@ -67,6 +70,8 @@ class SimulationServiceAsyncStub(SimulationServiceStub):
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    AssessConsequences: _aio.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]  # type: ignore[assignment]
+    """What an impact of a body of some mass, density, speed and angle does."""
 
 class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Distances between orbits, and what would happen if the object were another."""
@@ -108,5 +113,13 @@ class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
+
+    @_abc_1.abstractmethod
+    def AssessConsequences(
+        self,
+        request: _consequences_pb2.AssessConsequencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_consequences_pb2.AssessConsequencesResponse, _abc.Awaitable[_consequences_pb2.AssessConsequencesResponse]]:
+        """What an impact of a body of some mass, density, speed and angle does."""
 
 def add_SimulationServiceServicer_to_server(servicer: SimulationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
