@@ -4,7 +4,7 @@ PYTHON ?= python3
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := front,anomaly,simulation,feedback,model-server,export,catalogue,jwt,redis,tracing,errors,delivery
+EXTRAS := front,anomaly,simulation,feedback,model-server,edge,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
 # Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
 K8S_TOOLS := build/tools/k8s
@@ -23,7 +23,7 @@ help: ## list the targets
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
 demo: models ## start everything, ask about real asteroids, stop
-	$(BIN)/python -m gateway up -- $(BIN)/python client/examples/ask.py
+	$(BIN)/python -m gateway up -- sh -c '$(BIN)/python client/examples/ask.py && $(BIN)/python client/examples/ask_rest.py'
 
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
@@ -50,11 +50,12 @@ lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint ../build/protos.binpb --config buf.yaml
 
-protos: $(INSTALLED) ## generate the client's stubs from protos/
+protos: $(INSTALLED) ## generate the client's stubs and docs/openapi.json from protos/
 	$(UV) run --quiet --no-project --script protos/generate.py
+	$(BIN)/python -m gateway edge openapi build/protos.binpb
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
 client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
