@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
@@ -46,7 +47,14 @@ async def mount(
         simulation = await channel_to(settings.simulation_address)
         feedback = await channel_to(settings.feedback_address)
 
-        prediction = PredictionServicer(Judges(models, settings), settings)
+        shared = None
+        if settings.cache_redis_url is not None:
+            module = importlib.import_module("gateway.front.shared_cache")
+            shared = module.SharedPredictions(
+                settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
+            )
+            stack.push_async_callback(shared.close)
+        prediction = PredictionServicer(Judges(models, settings), settings, shared)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(

@@ -20,4 +20,5 @@ QUEUE_SECONDS = Histogram(
 )
 CACHE_REQUESTS = Counter("orrery_front_cache_requests_total", "Requests that looked into the cache.", ["outcome"])
 CACHE_HITS = CACHE_REQUESTS.labels("hit")
+CACHE_SHARED_HITS = CACHE_REQUESTS.labels("shared_hit")
 CACHE_MISSES = CACHE_REQUESTS.labels("miss")
