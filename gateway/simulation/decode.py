@@ -29,9 +29,9 @@ Floats = NDArray[np.float64]
 
 _BODIES: Final = {int(body) for body in Body}
 _PLANETS: Final = {int(planet) for planet in Planet}
-_DEFAULT_MAX_DISTANCE_AU: Final = 0.2
-_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
-_MAX_DELTA_V_KM_S: Final = 100.0
+REACH_AU: Final = 0.2
+REACHES_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
+MAX_DELTA_V_KM_S: Final = 100.0
 # ASSIST 1.2.3 crashes where an integration, there or back, begins at the kernel's very last instant.
 _LAST_D: Final = 1e-3
 _SUNGRAZER_NOTE: Final = "the perihelion lies inside the Sun: the object is followed until it hits it"
@@ -77,20 +77,13 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
         if changed is not None:
             check_start(changed_state, start_d, changed[0], violations)
     violations.raise_if_any()
-    pushed = asked.object.non_gravitational
     return Scenario(
         epoch_d=start_d,
         baseline_state=baseline,
         changed_state=changed_state,
         pushes=tuple(pushes),
         duration_d=asked.duration_days,
-        forces=Forces(
-            fidelity=Fidelity(asked.fidelity or v1.FIDELITY_FAST),
-            a1_au_d2=pushed.a1_au_d2,
-            a2_au_d2=pushed.a2_au_d2,
-            a3_au_d2=pushed.a3_au_d2,
-            asteroid_kernel=asteroid_kernel,
-        ),
+        forces=forces_of(asked.object, asked.fidelity, asteroid_kernel),
         limits_au=_limits_au(asked.output, bodies),
         trajectory_points=asked.output.trajectory_points,
         sampling=Sampling(asked.output.sampling or v1.SAMPLING_EVEN),
@@ -128,8 +121,20 @@ def orbit_of(item: v1.NearEarthObject, path: str, violations: Violations) -> Orb
         return None
 
 
+def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | None) -> Forces:
+    """What acts on an object."""
+    pushed = item.non_gravitational
+    return Forces(
+        fidelity=Fidelity(fidelity or v1.FIDELITY_FAST),
+        a1_au_d2=pushed.a1_au_d2,
+        a2_au_d2=pushed.a2_au_d2,
+        a3_au_d2=pushed.a3_au_d2,
+        asteroid_kernel=asteroid_kernel,
+    )
+
+
 def epoch_of(item: v1.NearEarthObject) -> float:
-    """Julian date (TDB) of an object's orbit."""
+    """When the object is known, by a state or by elements."""
     return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
 
 
@@ -191,15 +196,19 @@ def _bodies(output: v1.OutputOptions, violations: Violations) -> list[Body]:
 
 
 def _limits_au(output: v1.OutputOptions, bodies: list[Body]) -> dict[Body, float]:
-    limit = output.max_distance_au if output.HasField("max_distance_au") else _DEFAULT_MAX_DISTANCE_AU
-    return {body: limit * _WIDER.get(body, 1.0) for body in bodies}
+    limit = output.max_distance_au if output.HasField("max_distance_au") else REACH_AU
+    return {body: limit * REACHES_WIDER.get(body, 1.0) for body in bodies}
 
 
 def _mass(asked: v1.Scenario) -> Mass | None:
     for change in asked.changes:
         if change.WhichOneof("change") == "mass":
             return mass_of(mass_kg=change.mass.mass_kg)
-    physical = asked.object.physical
+    return mass_of_object(asked.object.physical)
+
+
+def mass_of_object(physical: v1.PhysicalParameters) -> Mass | None:
+    """The best that is said of an object's mass; not a number where a parameter breaks its bounds."""
     broken = Violations()
     check(physical, broken)
     if len(broken):
@@ -234,10 +243,10 @@ def _push(change: v1.Change, mass: Mass | None, path: str, violations: Violation
     velocity = (impactor.vx_km_s, impactor.vy_km_s, impactor.vz_km_s)
     beta = impactor.beta if impactor.HasField("beta") else 1.0
     delta_v = delta_v_km_s(mass.kg, impactor.mass_kg, velocity, beta)
-    if max(abs(component) for component in delta_v) > _MAX_DELTA_V_KM_S:
+    if max(abs(component) for component in delta_v) > MAX_DELTA_V_KM_S:
         violations.add(
             f"{path}.impactor",
-            f"would change the velocity of {mass.kg:.3g} kg by more than {_MAX_DELTA_V_KM_S:g} km/s",
+            f"would change the velocity of {mass.kg:.3g} kg by more than {MAX_DELTA_V_KM_S:g} km/s",
         )
     return Push(impactor.time_tdb_jd - J2000_TDB_JD, delta_v, PushAxes.ECLIPTIC)
 
@@ -278,7 +287,7 @@ def check_within(path: str, tdb_jd: float, asteroid_kernel: Path | None) -> None
 
 
 def check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
-    """Note an object that starts inside a body; its state is (6,) heliocentric ecliptic."""
+    """Note a heliocentric state that lies within a body."""
     if (body := body_around(barycentric(state, time_d), time_d)) is not None:
         violations.add(path, f"starts within the mean radius of {body.name}")
 

@@ -52,6 +52,10 @@ class SimulationServiceStub:
     """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    EstimateDeflection: _grpc.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]
+    """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     AssessConsequences: _grpc.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]
     """What an impact of a body of some mass, density, speed and angle does."""
 
@@ -76,6 +80,10 @@ class SimulationServiceAsyncStub(SimulationServiceStub):
     """
     EstimateImpact: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateImpactRequest, _simulation_service_pb2.EstimateImpactUpdate]  # type: ignore[assignment]
     """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    EstimateDeflection: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]  # type: ignore[assignment]
+    """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
     AssessConsequences: _aio.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]  # type: ignore[assignment]
@@ -129,6 +137,16 @@ class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_simulation_service_pb2.EstimateImpactUpdate], _abc.AsyncIterator[_simulation_service_pb2.EstimateImpactUpdate]]:
         """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateDeflection(
+        self,
+        request: _simulation_service_pb2.EstimateDeflectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_service_pb2.EstimateDeflectionUpdate], _abc.AsyncIterator[_simulation_service_pb2.EstimateDeflectionUpdate]]:
+        """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
 
