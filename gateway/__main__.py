@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m gateway {front|anomaly|simulation|model-server|up}`: start one pod, or all of them here."""
+"""`python -m gateway COMMAND`: start one pod, or all of them here with `up`."""
 
 import importlib
 import sys
@@ -9,7 +9,10 @@ _COMMANDS = {
     "front": "gateway.front",
     "anomaly": "gateway.anomaly",
     "simulation": "gateway.simulation",
+    "feedback": "gateway.feedback",
     "model-server": "gateway.model_server",
+    "deliver": "gateway.delivery",
+    "edge": "gateway.edge",
     "up": "gateway.up",
 }
 

@@ -1,17 +1,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All pods on this machine, as processes of their own: `python -m gateway up [-- COMMAND ...]`.
+"""All pods and the edge on this machine, as processes of their own: `python -m gateway up [-- COMMAND ...]`.
 
-Waits until the front says that every service works, then runs the command, or stays until Ctrl-C. Whatever happens,
-the pods are asked to drain, and are gone when this returns. Their logs go to `var/log/<pod>.log`.
+Waits until the front says that every service works and the edge that it has a front, then runs the command, or stays
+until Ctrl-C. Whatever happens, all are asked to drain, and are gone when this returns. Their logs go to
+`var/log/<pod>.log`.
+
+Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
+ready is asked on its admin port, which needs no certificate.
 """
 
 import contextlib
+import importlib.util
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TypeAlias
 
@@ -22,8 +31,13 @@ from gateway.serving.settings import PROJECT_ROOT
 
 Pods: TypeAlias = dict[str, subprocess.Popen[bytes]]
 
-PODS = ("model-server", "anomaly", "simulation", "front")
-SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation"))
+PODS = ("model-server", "anomaly", "simulation", "feedback", "front")
+# What the edge needs beside them; without it everything but REST and gRPC-Web is there.
+EDGE_PACKAGES = ("envoy", "jinja2", "flask_swagger_ui")
+SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback"))
+
+FRONT = "127.0.0.1:50051"
+EDGE = "127.0.0.1:8080"
 
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S = 180.0
@@ -57,45 +71,85 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
     Args:
         logs: folder of their log files.
-        environment: settings on top of this process' own.
+        environment: settings on top of this process' own; they may ask for TLS and for callers.
 
     Raises:
         StartError: a pod died, or readiness did not come in time; the message names the log.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    settings = {**os.environ, **(environment or {})}
+    settings = _complete({**os.environ, **(environment or {})})
     started = time.monotonic()
     pods: Pods = {}
     try:
-        for name in PODS:
+        for name in (*PODS, *_edge()):
             with (logs / f"{name}.log").open("wb") as log:
                 command = [sys.executable, "-m", "gateway", name]
                 # In sessions of their own: Ctrl-C is ours to hand on.
                 pods[name] = subprocess.Popen(  # noqa: S603  # our own modules
                     command, stderr=log, stdout=log, env=settings, cwd=PROJECT_ROOT, start_new_session=True
                 )
-        _await_ready(pods, logs, settings.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051"))
+        _await_ready(pods, logs, settings)
         print(f"all pods ready after {time.monotonic() - started:.1f} s; logs in {logs}", flush=True)
         yield pods
     finally:
         _stop(pods)
 
 
-def _await_ready(pods: Pods, logs: Path, front: str) -> None:
+def _complete(settings: dict[str, str]) -> dict[str, str]:
+    """Add what follows from TLS: a port for health without it, and the one backend that has none."""
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_ADMIN_ADDRESS"):
+        settings["ORRERY_FRONT_ADMIN_ADDRESS"] = _free_address()
+    if settings.get("ORRERY_BACKEND_CA_FILE"):
+        models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
+        settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
+    return settings
+
+
+def _free_address() -> str:
+    with contextlib.closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def _front_address(settings: Mapping[str, str]) -> str:
+    return settings.get("ORRERY_FRONT_ADDRESS", FRONT)
+
+
+def _edge() -> tuple[str, ...]:
+    """The edge, if it is installed."""
+    absent = [name for name in EDGE_PACKAGES if importlib.util.find_spec(name) is None]
+    if absent:
+        print(f"no REST and no gRPC-Web: {', '.join(absent)} not installed (the extra `edge`)", flush=True)
+        return ()
+    return ("edge",)
+
+
+def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    waiting = list(SERVICES)
-    with grpc.insecure_channel(front) as channel:
+    with grpc.insecure_channel(settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)) as channel:
         checks = health_pb2_grpc.HealthStub(channel)
+        waiting: dict[str, Callable[[], bool]] = {service: partial(_serves, checks, service) for service in SERVICES}
+        if "edge" in pods:
+            waiting["edge"] = partial(_is_healthy, settings.get("ORRERY_EDGE_ADDRESS", EDGE))
         while waiting:
             for name, pod in pods.items():
                 if pod.poll() is not None:
                     raise StartError(f"{name} stopped with code {pod.returncode}:\n{_tail(logs / f'{name}.log')}")
             if time.monotonic() > deadline:
                 raise StartError(f"not ready after {START_TIMEOUT_S:.0f} s: {', '.join(waiting)}; see {logs}")
-            if _serves(checks, waiting[0]):
-                del waiting[0]
+            name, is_ready = next(iter(waiting.items()))
+            if is_ready():
+                del waiting[name]
             else:
                 time.sleep(0.2)
+
+
+def _is_healthy(edge: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://{edge}/health", timeout=1.0) as reply:
+            return bool(reply.status == HTTPStatus.OK)
+    except OSError:
+        return False
 
 
 def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
@@ -108,8 +162,11 @@ def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
 
 def _stay(pods: Pods) -> int:
     """Until Ctrl-C, or until a pod dies."""
-    front = os.environ.get("ORRERY_FRONT_ADDRESS", "127.0.0.1:50051")
-    print(f"gRPC at {front}; Ctrl-C drains and stops", flush=True)
+    print(f"gRPC at {_front_address(os.environ)}", flush=True)
+    if "edge" in pods:
+        edge = os.environ.get("ORRERY_EDGE_ADDRESS", EDGE)
+        print(f"REST, gRPC-Web and gRPC at {edge}; the API's reference at http://{edge}/api/docs/", flush=True)
+    print("Ctrl-C drains and stops", flush=True)
     while True:
         for name, pod in pods.items():
             if pod.poll() is not None:
@@ -119,7 +176,7 @@ def _stay(pods: Pods) -> int:
 
 
 def _stop(pods: Pods) -> None:
-    """Front first, so that nothing asks a pod that is gone."""
+    """The edge and the front first, so that nothing asks a pod that is gone."""
     for pod in reversed(list(pods.values())):
         pod.terminate()
         try:

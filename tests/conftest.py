@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import postgres
+
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -16,3 +18,12 @@ def shared_dir() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no real NEO data at {path}: set ORRERY_SHARED to a folder with data/ and cases/")
     return path
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A PostgreSQL server that tests share, each in a database of its own."""
+    if postgres.binary("initdb") is None:
+        pytest.skip("no PostgreSQL: install it (Debian: apt-get install postgresql)")
+    with postgres.running_cluster() as running:
+        yield running

@@ -6,8 +6,9 @@ import socket
 from functools import partial
 from pathlib import Path
 
-from gateway import anomaly, front
+from gateway import anomaly, feedback, front
 from gateway.anomaly.settings import AnomalySettings
+from gateway.feedback.settings import FeedbackSettings
 from gateway.front.settings import FrontSettings
 from gateway.serving import server
 
@@ -22,25 +23,32 @@ def free_address() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def free_settings() -> tuple[dict[str, str], dict[str, str]]:
-    """Addresses for a whole system that disturbs no other: by pod ("front", "front_metrics"), and as environment."""
-    pods = ("front", "anomaly", "simulation", "model_server")
-    metered = ("front", "anomaly", "simulation")
+def free_settings(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Addresses for a whole system that disturbs no other: by pod ("front", "front_metrics"), and as environment.
+
+    Votes go to the folder.
+    """
+    pods = ("front", "anomaly", "simulation", "feedback", "model_server", "edge")
+    metered = ("front", "anomaly", "simulation", "feedback", "edge")
     addresses = {name: free_address() for name in (*pods, *(f"{pod}_metrics" for pod in metered))}
     addresses["status"] = free_address()
     environment = {f"ORRERY_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods}
     environment |= {f"ORRERY_{pod.upper()}_METRICS_ADDRESS": addresses[f"{pod}_metrics"] for pod in metered}
-    environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods if pod != "front"}
+    behind = ("anomaly", "simulation", "feedback", "model_server")
+    environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in behind}
+    environment["ORRERY_EDGE_FRONT_ADDRESSES"] = addresses["front"]
     environment["ORRERY_MODEL_SERVER_STATUS_ADDRESS"] = addresses["status"]
     # As freshly installed: the kernel of asteroids is an option that changes encounters by kilometres.
     environment["ORRERY_ASTEROID_KERNEL"] = ""
+    environment["ORRERY_FEEDBACK_FOLDER"] = str(folder)
     return addresses, environment
 
 
 @contextlib.asynccontextmanager
 async def running_front(**settings):
     """A front in this process; its backends are wherever the settings say (nowhere by default)."""
-    nowhere = {name: free_address() for name in ("model_server_address", "anomaly_address", "simulation_address")}
+    backends = ("model_server", "anomaly", "simulation", "feedback")
+    nowhere = {f"{name}_address": free_address() for name in backends}
     chosen = FrontSettings(
         **{
             "address": ANYWHERE,
@@ -62,4 +70,14 @@ async def running_anomaly(**settings):
         **{"address": ANYWHERE, "metrics_address": ANYWHERE, "poll_s": 0.1, "grace_s": 1.0, **settings}
     )
     async with server.running(chosen, partial(anomaly.app.mount, chosen)) as pod:
+        yield pod
+
+
+@contextlib.asynccontextmanager
+async def running_feedback(**settings):
+    """A feedback pod in this process, its store where the settings say: `folder`, `database_url`."""
+    chosen = FeedbackSettings(
+        **{"address": ANYWHERE, "metrics_address": ANYWHERE, "health_period_s": 0.1, "grace_s": 1.0, **settings}
+    )
+    async with server.running(chosen, partial(feedback.app.mount, chosen), "feedback") as pod:
         yield pod

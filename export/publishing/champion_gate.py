@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The evaluator: a candidate may replace the champion only where it is not worse on the frozen set.
 
-The champion is the newest published version that is whole. Both are loaded from their SavedModels and asked about the
-same objects. A first version has no champion; what has learnt from synthetic orbits never replaces what has learnt from
-a real catalogue.
+Both are loaded from their SavedModels and asked about the same objects. A first version has no champion; what has
+learnt from synthetic orbits never replaces what has learnt from a real catalogue.
 """
 
-import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +15,10 @@ from numpy.typing import NDArray
 from export.data.dataset import CLASSES, Labelled
 from export.evaluation import comparison
 from export.evaluation.metrics import expected_calibration_error
-from export.publishing import publish
+from export.publishing import champions
 from export.publishing.publish import RefusedError
 from export.quiet_tensorflow import tf
 from gateway.neo.hazard import PHA_MAX_ABSOLUTE_MAGNITUDE_H
-
-LOGGER: Final = logging.getLogger(__name__)
 
 AVERAGE_PRECISION_MARGIN: Final = 0.002
 """As much as a compressed variant may lose (`export.classifier.compress`)."""
@@ -36,7 +31,7 @@ _FEW_OBJECTS: Final = 2
 Answers = Mapping[str, NDArray[Any]]
 
 
-def check_against_champion(folder: Path, store: Path, name: str, frozen: Labelled) -> None:
+def check_against_champion(folder: Path, store: Path, name: str, frozen: Labelled, serving: int | None = None) -> None:
     """Refuse a candidate that is worse than the champion by more than the margins.
 
     Args:
@@ -44,39 +39,18 @@ def check_against_champion(folder: Path, store: Path, name: str, frozen: Labelle
         store: of all models.
         name: of the model.
         frozen: the objects to judge on, both kinds present.
+        serving: the champion's version, where labels say it; else the newest one that is whole.
 
     Raises:
         RefusedError: names every measure that fell, from what to what.
     """
-    champion = _champion(store, name)
+    champion = champions.champion(store, name, serving)
     if champion is None:
-        LOGGER.info("%s has no champion yet: the first version needs none", name)
         return
-    kinds = [_kind(candidate) for candidate in (folder, champion)]
-    if kinds[0] == "synthetic" != kinds[1]:
-        raise RefusedError(
-            f"the champion, version {champion.name}, learnt from a real catalogue, the candidate from synthetic orbits"
-        )
+    champions.check_kinds(folder, champion)
     ours, theirs = (_answers(candidate, frozen.columns) for candidate in (folder, champion))
     if losses := [*_hazard_losses(frozen, ours, theirs), *_class_losses(frozen, ours, theirs)]:
         raise RefusedError(f"worse than the champion, version {champion.name}: {'; '.join(losses)}")
-
-
-def _champion(store: Path, name: str) -> Path | None:
-    for version in reversed(publish.versions(store, name)):
-        folder = store / name / str(version)
-        try:
-            publish.verify(folder)
-        except publish.IntegrityError as error:
-            LOGGER.warning("no champion: %s", error)
-        else:
-            return folder
-    return None
-
-
-def _kind(folder: Path) -> str:
-    manifest = json.loads((folder / publish.MANIFEST_FILE).read_text(encoding="utf-8"))
-    return str(manifest["training_data"]["kind"])
 
 
 def _answers(folder: Path, columns: NDArray[np.float64]) -> Answers:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from export.data.catalogue import Catalogue
 from export.data.cleaning import MODEL_COLUMNS
 from export.data.dataset import Labelled
+from export.publishing import champions
 from export.publishing.infra_check import Expected, Pod, Replay
 from export.publishing.publish import Check
 
@@ -29,8 +30,17 @@ def population(catalogue: Catalogue) -> NDArray[np.float64]:
     return catalogue.objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
 
 
-def classifier_gate(store: Path, version: int, catalogue: Catalogue, pod: Pod, say: Say) -> ClassifierGate:
-    """Files; the champion on the frozen set; 1,000 requests to a model server.
+def classifier_gate(
+    store: Path,
+    version: int,
+    catalogue: Catalogue,
+    pod: Pod,
+    say: Say,
+    serving: int | None = None,
+    *,
+    races: bool = False,
+) -> ClassifierGate:
+    """Files; 1,000 requests to a model server; the champion on the frozen set.
 
     Args:
         store: folder of all models.
@@ -38,18 +48,21 @@ def classifier_gate(store: Path, version: int, catalogue: Catalogue, pod: Pod, s
         catalogue: to draw requests from; its provenance says which frozen set is meant.
         pod: a model server with nothing in its store.
         say: told what is done.
+        serving: the champion's version, where labels say it.
+        races: whether its latency is held against the champion's.
     """
     from export.publishing import champion_gate, frozen, network_checks, serve_network  # noqa: PLC0415 - tensorflow
 
     def checks(judges: Labelled, expected: Expected) -> Sequence[Check]:
         def against_champion(folder: Path) -> None:
             objects, _ = frozen.frozen_set(store, judges, catalogue.provenance)
-            champion_gate.check_against_champion(folder, store, CLASSIFIER, objects)
+            champion_gate.check_against_champion(folder, store, CLASSIFIER, objects, serving)
 
         def served(folder: Path) -> None:
             say("asking the served candidate 1,000 times", 0.0)
             orbits = population(catalogue)
-            _report(serve_network.replay_network(pod, folder, CLASSIFIER, version, expected, orbits), say)
+            rival = champions.champion(store, CLASSIFIER, serving) if races else None
+            _report(serve_network.replay_network(pod, folder, CLASSIFIER, version, expected, orbits, rival), say)
 
         return network_checks.check_network, served, against_champion
 
@@ -77,5 +90,40 @@ def anomaly_gate(version: int, catalogue: Catalogue, pod: Pod, say: Say) -> Anom
     return checks
 
 
+def forest_challenger_gate(
+    store: Path, version: int, catalogue: Catalogue, listed: NDArray[np.float64], pod: Pod, say: Say
+) -> AnomalyGate:
+    """What every forest must pass, and the champion: its latency in turns, its order of the frozen objects.
+
+    Args:
+        store: folder of all models.
+        version: of the candidate.
+        catalogue: to draw requests from; its provenance says which frozen set is meant.
+        listed: orbits that ought to look unusual, (M, 6).
+        pod: an anomaly pod with nothing in its store.
+        say: told what is done.
+    """
+    from export.classifier.learning_data import judges  # noqa: PLC0415 - as below
+    from export.publishing import forest_champion_gate, forest_checks, frozen, serve_forest  # noqa: PLC0415 - onnx, grpc
+
+    def checks(expected: Expected) -> Sequence[Check]:
+        def served(folder: Path) -> None:
+            say("asking the served candidate 1,000 times", 0.0)
+            rival = champions.champion(store, ANOMALY)
+            orbits = population(catalogue)
+            _report(serve_forest.replay_forest(pod, folder, ANOMALY, version, expected, orbits, rival), say)
+
+        def against_champion(folder: Path) -> None:
+            objects, _ = frozen.frozen_set(store, judges(catalogue), catalogue.provenance)
+            forest_champion_gate.check_forest_against_champion(folder, store, ANOMALY, objects, listed)
+
+        return forest_checks.check_forest, served, against_champion
+
+    return checks
+
+
 def _report(found: Replay, say: Say) -> None:
     say(f"served {found.requests} requests, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms", 1.0)
+    if found.race is not None:
+        ratios = f"p50 {found.race.p50_ratio:.2f}, p99 {found.race.p99_ratio:.2f}"
+        say(f"latency in turns with the champion, as a multiple of the champion's: {ratios}", 1.0)

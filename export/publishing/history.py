@@ -5,10 +5,10 @@ Written anew from the manifests at every publication, so that it cannot disagree
 """
 
 import json
-import os
 from pathlib import Path
 from typing import Any, Final
 
+from export.files import write_durably
 from export.publishing import publish
 from export.publishing.manifest_checks import numbers
 
@@ -18,9 +18,7 @@ FILE: Final = "NUMBERS.md"
 def write_history(store: Path, name: str) -> Path:
     """Write the file, newest version first, and say where it is."""
     path = store / name / FILE
-    partial = path.with_name(f".{FILE}.{os.getpid()}")
-    partial.write_text(history(store, name), encoding="utf-8")
-    partial.replace(path)
+    write_durably(path, history(store, name))
     return path
 
 
@@ -39,6 +37,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
 def _section(manifest: dict[str, Any], before: dict[str, Any] | None) -> str:
     data = manifest["training_data"]
     lines = [f"## {manifest['version']}\n", f"{manifest['variant']}, learnt from {data['description']}.\n"]
+    if used := manifest.get("retraining"):
+        rows = len(used["rows_set_aside"])
+        consensus = used["extraction_id"] or "none"
+        lines.append(f"Retraining run {used['run_id']}, consensus {consensus}, {rows} rows set aside.\n")
     now = dict(numbers(manifest["metrics"]))
     if before is None:
         lines += ["The first version.\n", "| metric | value |", "|---|---|"]

@@ -26,6 +26,10 @@ from export import paths
 from export.publishing.publish import RefusedError
 
 REQUESTS: Final = 1_000
+P50_RATIO: Final = 1.5
+P99_RATIO: Final = 2.0
+"""So many times as slow as the champion may a candidate be, both asked in turns; less is a busy machine's noise."""
+_ROUNDS: Final = 3
 LARGEST_BATCH: Final = 64
 TOLERANCE: Final = 1e-6
 
@@ -43,6 +47,23 @@ Expected = Callable[[NDArray[np.float64]], Answers]
 
 
 @dataclass(frozen=True, slots=True)
+class Race:
+    """How a candidate's latency compares with its champion's: medians of the rounds, candidate first.
+
+    Attributes:
+        p50_ms: of each.
+        p99_ms: of each.
+        p50_ratio: median of the rounds' ratios, candidate to champion.
+        p99_ratio: the same.
+    """
+
+    p50_ms: tuple[float, float]
+    p99_ms: tuple[float, float]
+    p50_ratio: float
+    p99_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """What a replay measured.
 
@@ -52,6 +73,7 @@ class Replay:
         p50_ms: half of the calls took no longer, with `in_flight` calls at a time.
         p99_ms: 99 of 100 took no longer.
         largest_difference: between any served number and the model in memory.
+        race: against the champion, where there is one.
     """
 
     requests: int
@@ -59,6 +81,7 @@ class Replay:
     p50_ms: float
     p99_ms: float
     largest_difference: float
+    race: Race | None = None
 
 
 class Pod:
@@ -214,6 +237,42 @@ def replay(call: Any, requests: Sequence[Any]) -> tuple[list[Any], list[float]]:
     return replies, took_ms
 
 
+def race(call: Any, ours: Sequence[Any], theirs: Sequence[Any], rounds: int = _ROUNDS) -> Race:
+    """Ask candidate and champion the same, in turns.
+
+    Args:
+        call: a unary stub method.
+        ours: the candidate's requests.
+        theirs: the champion's.
+        rounds: how often they take turns; each has its share of the requests.
+
+    Raises:
+        RefusedError: a call failed, or the candidate is slower than `P50_RATIO` and `P99_RATIO` allow.
+    """
+    found = []
+    for turn in range(rounds):
+        figures = [np.percentile(replay(call, requests[turn::rounds])[1], [50.0, 99.0]) for requests in (ours, theirs)]
+        found.append((*figures[0], *figures[1]))
+    p50, p99, their_p50, their_p99 = np.array(found).T
+    measured_race = Race(
+        (float(np.median(p50)), float(np.median(their_p50))),
+        (float(np.median(p99)), float(np.median(their_p99))),
+        float(np.median(p50 / their_p50)),
+        float(np.median(p99 / their_p99)),
+    )
+    slow = [
+        f"{name} {took_ms[0]:.2f} ms after {took_ms[1]:.2f} ms, {ratio:.2f} times, {allowed:g} allowed"
+        for name, took_ms, ratio, allowed in (
+            ("p50", measured_race.p50_ms, measured_race.p50_ratio, P50_RATIO),
+            ("p99", measured_race.p99_ms, measured_race.p99_ratio, P99_RATIO),
+        )
+        if ratio > allowed
+    ]
+    if slow:
+        raise RefusedError(f"slower than the champion, asked in turns: {'; '.join(slow)}")
+    return measured_race
+
+
 def compare(served: Sequence[Answers], expected: Answers, bounds: Mapping[str, tuple[float, float]]) -> float:
     """The largest difference between served answers, batch after batch, and the model in memory.
 
@@ -244,8 +303,13 @@ def compare(served: Sequence[Answers], expected: Answers, bounds: Mapping[str, t
     return largest
 
 
-def measured(batches: Sequence[NDArray[np.float64]], took_ms: Sequence[float], largest_difference: float) -> Replay:
+def measured(
+    batches: Sequence[NDArray[np.float64]],
+    took_ms: Sequence[float],
+    largest_difference: float,
+    against: Race | None = None,
+) -> Replay:
     """The figures of a replay that went well."""
     p50_ms, p99_ms = np.percentile(took_ms, [50.0, 99.0])
     rows = sum(len(batch) for batch in batches)
-    return Replay(len(took_ms), rows, float(p50_ms), float(p99_ms), largest_difference)
+    return Replay(len(took_ms), rows, float(p50_ms), float(p99_ms), largest_difference, against)

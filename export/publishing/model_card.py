@@ -78,6 +78,7 @@ def card(manifest: Manifest, figures: Sequence[str] = ()) -> str:
         *(["**Synthetic: no real object was seen.**"] if data["kind"] == "synthetic" else []),
         source,
         *_training_orbits(manifest.details),
+        *_retraining(manifest.details),
         "## Architecture",
         words["architecture"],
         _settings(manifest.details),
@@ -102,6 +103,16 @@ def card(manifest: Manifest, figures: Sequence[str] = ()) -> str:
 def _training_orbits(details: Mapping[str, Any]) -> list[str]:
     orbits = details.get("training_orbits")
     return [f"Trained on {orbits['real']} real and {orbits['synthetic']} flat synthetic orbits."] if orbits else []
+
+
+def _retraining(details: Mapping[str, Any]) -> list[str]:
+    used = details.get("retraining")
+    if not used:
+        return []
+    rows = used["rows_set_aside"]
+    words = f"Retraining run {used['run_id']}; citizens' consensus: {used['extraction_id'] or 'none'}"
+    aside = f"; rows set aside as data errors: {', '.join(rows)}" if rows else "; no row set aside"
+    return [f"{words}{aside}. Labels are the exact rule's: no vote changed one."]
 
 
 def _settings(details: Mapping[str, Any]) -> str:

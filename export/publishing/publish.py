@@ -159,6 +159,16 @@ def sweep(folder: Path) -> list[str]:
     return removed
 
 
+def remove_version(store: Path, name: str, version: int) -> None:
+    """Take a version away, all of it at once for whoever looks; nothing happens where there is none."""
+    folder = store / name / str(version)
+    if not folder.exists():
+        return
+    going = folder.with_name(f"{_STAGING_PREFIX}{version}-{socket.gethostname()}-{os.getpid()}-going")
+    folder.rename(going)
+    shutil.rmtree(going)
+
+
 def _is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)

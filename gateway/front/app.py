@@ -18,18 +18,24 @@ from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
 from orrery.inference import v1
-from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+from orrery.inference.v1 import (
+    anomaly_service_pb2,
+    feedback_service_pb2,
+    prediction_service_pb2,
+    simulation_service_pb2,
+)
 
 PREDICTION: ServiceDescriptor = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 ANOMALY: ServiceDescriptor = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"]
 SIMULATION: ServiceDescriptor = simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"]
+FEEDBACK: ServiceDescriptor = feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"]
 
 
 @contextlib.asynccontextmanager
 async def mount(
     settings: FrontSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
 ) -> AsyncIterator[Sequence[str]]:
-    """Serve all three services while entered; their health follows their backends."""
+    """Serve all services while entered; their health follows their backends."""
     async with contextlib.AsyncExitStack() as stack:
 
         async def channel_to(address: str) -> grpc.aio.Channel:
@@ -38,6 +44,7 @@ async def mount(
         models = TensorFlowServing(await channel_to(settings.model_server_address), settings.classifier_name)
         anomaly = await channel_to(settings.anomaly_address)
         simulation = await channel_to(settings.simulation_address)
+        feedback = await channel_to(settings.feedback_address)
 
         prediction = PredictionServicer(Judges(models, settings), settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
@@ -46,6 +53,7 @@ async def mount(
             (
                 forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
                 forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
+                forward(FEEDBACK, feedback, backend="feedback", cap_s=settings.feedback_deadline_s),
             )
         )
         timeout_s = settings.health_period_s
@@ -53,6 +61,7 @@ async def mount(
             PREDICTION.full_name: partial(models.is_available, timeout_s=timeout_s),
             ANOMALY.full_name: pod_readiness(anomaly, ANOMALY.full_name, timeout_s=timeout_s),
             SIMULATION.full_name: pod_readiness(simulation, SIMULATION.full_name, timeout_s=timeout_s),
+            FEEDBACK.full_name: pod_readiness(feedback, FEEDBACK.full_name, timeout_s=timeout_s),
         }
         for service in questions:
             await checks.set(service, serving.NOT_SERVING)

@@ -19,6 +19,7 @@ class FrontSettings(ServingSettings):
     model_server_address: str = "127.0.0.1:8500"
     anomaly_address: str = "127.0.0.1:50052"
     simulation_address: str = "127.0.0.1:50053"
+    feedback_address: str = "127.0.0.1:50054"
 
     classifier_name: str = "neo_classifier"
 
@@ -26,6 +27,7 @@ class FrontSettings(ServingSettings):
     prediction_deadline_s: float = Field(default=10.0, gt=0)
     anomaly_deadline_s: float = Field(default=30.0, gt=0)
     simulation_deadline_s: float = Field(default=300.0, gt=0)
+    feedback_deadline_s: float = Field(default=30.0, gt=0)
 
     # A stream both ways may go on for so long, each of its messages for prediction_deadline_s.
     stream_deadline_s: float = Field(default=3600.0, gt=0)

@@ -69,6 +69,7 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
     "Covariance": {"epoch_tdb_jd": _EPOCH, "values": Interval(-1e12, 1e12)},
     "NonGravitational": dict.fromkeys(("a1_au_d2", "a2_au_d2", "a3_au_d2"), _NON_GRAVITATIONAL),
     "ModelSelector": {"version": Interval(1, 2**63 - 1)},
+    "ModelSpec": {"version": Interval(1, 2**63 - 1)},
     "Scenario": {"duration_days": Interval(-36_525.0, 36_525.0)},
     "OutputOptions": {
         "max_distance_au": Interval(1e-6, 1.0),
@@ -131,6 +132,10 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "EstimateDeflectionRequest": ("object", "from_tdb_jd", "to_tdb_jd"),
     "DeflectingImpactor": ("mass_kg",),
     "AssessConsequencesRequest": ("physical", "speed_km_s"),
+    "SubmitClassificationRequest": ("request_id", "designation", "label"),
+    "ModelSpec": ("name", "version"),
+    "ExportContributorRequest": ("contributor_token",),
+    "EraseContributorRequest": ("request_id", "contributor_token"),
 }
 
 # How many values a repeated field may hold, both ends included.
@@ -144,6 +149,15 @@ COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "EstimateDeflectionRequest": {"lead_time_d": (0, 100)},
     "AssessConsequencesRequest": {"distance_km": (0, 100)},
     "Covariance": {"labels": (6, 9), "values": (36, 81)},
+    "GetConsensusRequest": {"designations": (1, 100)},
 }
 
+# How many characters a text may hold; where nothing is said, MAX_TEXT_CHARACTERS.
+TEXTS: Final[Mapping[str, Mapping[str, int]]] = {
+    # Callers send back what a reply named.
+    "ModelSpec": {"training_data": 1_024},
+    "SubmitClassificationRequest": {"contributor_token": 128},
+    "ExportContributorRequest": {"contributor_token": 128},
+    "EraseContributorRequest": {"contributor_token": 128},
+}
 MAX_TEXT_CHARACTERS: Final = 64

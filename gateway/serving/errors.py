@@ -105,6 +105,22 @@ class QuotaExceeded(ServingError):
         super().__init__(f"the quota of this caller is used up; retry after {retry_after_s:.3g} s")
 
 
+class RequestIdReused(ServingError):
+    """A request id came again with other contents."""
+
+    def __init__(self, path: str) -> None:
+        self.violation = FieldViolation(path, "was used for a request with other contents")
+        super().__init__(f"{path}: {self.violation.description}")
+
+
+class StoreFull(ServingError):
+    """A store has no room left."""
+
+    def __init__(self, retry_after_s: float = 60.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__("the store has no room left; nothing was kept")
+
+
 class ModelUnusable(ServingError):
     """A model replied with something its signature does not promise."""
 
@@ -133,6 +149,15 @@ def status_of(error: BaseException, request_id: str) -> status_pb2.Status:
     message = f"internal error; the log has it under request id {request_id}"
     reason = _reason(v1.ERROR_REASON_INTERNAL, request_id=request_id)
     return _status(code_pb2.INTERNAL, message, reason)
+
+
+def reason_of(error: ServingError) -> str:
+    """The published reason of an error, "INVALID_FIELD"; "" for another server's refusal."""
+    info = error_details_pb2.ErrorInfo()
+    for detail in status_of(error, "").details:
+        if detail.Unpack(info):
+            return str(info.reason)
+    return ""
 
 
 def _invalid(error: InvalidRequest) -> status_pb2.Status:
@@ -174,7 +199,16 @@ def _quota_exceeded(error: QuotaExceeded) -> status_pb2.Status:
     return _come_back(error, _reason(v1.ERROR_REASON_QUOTA_EXCEEDED))
 
 
-def _come_back(error: Overloaded | QuotaExceeded, reason: error_details_pb2.ErrorInfo) -> status_pb2.Status:
+def _store_full(error: StoreFull) -> status_pb2.Status:
+    return _come_back(error, _reason(v1.ERROR_REASON_STORE_FULL))
+
+
+def _request_id_reused(error: RequestIdReused) -> status_pb2.Status:
+    reason = _reason(v1.ERROR_REASON_REQUEST_ID_REUSED)
+    return _status(code_pb2.ALREADY_EXISTS, str(error), reason, _bad_request(error.violation))
+
+
+def _come_back(error: Overloaded | QuotaExceeded | StoreFull, reason: error_details_pb2.ErrorInfo) -> status_pb2.Status:
     delay = Duration()
     delay.FromNanoseconds(int(error.retry_after_s * 1e9))
     return _status(code_pb2.RESOURCE_EXHAUSTED, str(error), reason, error_details_pb2.RetryInfo(retry_delay=delay))
@@ -210,6 +244,8 @@ _TABLE: dict[type, Callable[..., status_pb2.Status]] = {
     Unauthenticated: _unauthenticated,
     PermissionDenied: _permission_denied,
     QuotaExceeded: _quota_exceeded,
+    RequestIdReused: _request_id_reused,
+    StoreFull: _store_full,
 }
 
 

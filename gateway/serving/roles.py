@@ -15,6 +15,8 @@ class Role(StrEnum):
 
     READER = "reader"  # ask the models and the rules: cheap, nothing is kept
     SIMULATOR = "simulator"  # run simulations: seconds to minutes of a processor
+    CONTRIBUTOR = "contributor"  # hand in citizens' votes
+    PRIVACY = "privacy"  # see and erase what is held about a citizen whose token one has
     OPERATOR = "operator"  # look into the servers: reflection where it is not open
 
 
@@ -33,6 +35,10 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/EstimateDeflection": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
+    f"{_PREFIX}FeedbackService/SubmitClassification": Role.CONTRIBUTOR,
+    f"{_PREFIX}FeedbackService/GetConsensus": Role.READER,
+    f"{_PREFIX}FeedbackService/ExportContributor": Role.PRIVACY,
+    f"{_PREFIX}FeedbackService/EraseContributor": Role.PRIVACY,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.OPERATOR,
 }
 

@@ -41,6 +41,7 @@ class RunningPod:
     address: str
     metrics_address: str
     admin_address: str | None = None
+    health_address: str | None = None
 
 
 @contextlib.asynccontextmanager
@@ -71,13 +72,17 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
         bound = _bind(server, settings.address, server_credentials(settings))
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-        async with mount(server, checks) as services, _admin(settings.admin_address, checks) as admin_address:
+        async with (
+            mount(server, checks) as services,
+            _beside(settings.admin_address, checks, channelz.add_channelz_servicer) as admin_address,
+            _beside(settings.health_address, checks) as health_address,
+        ):
             reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
             await server.start()
             await checks.set("", SERVING)
             try:
                 metrics_host, _ = split_address(settings.metrics_address)
-                yield RunningPod(f"{host}:{bound}", f"{metrics_host}:{metrics.port}", admin_address)
+                yield RunningPod(f"{host}:{bound}", f"{metrics_host}:{metrics.port}", admin_address, health_address)
             finally:
                 await checks.enter_graceful_shutdown()
                 await asyncio.sleep(settings.drain_delay_s)
@@ -110,8 +115,10 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
 
 
 @contextlib.asynccontextmanager
-async def _admin(address: str | None, checks: health.aio.HealthServicer) -> AsyncIterator[str | None]:
-    """Serve channelz and the pod's health on a port of their own, which answers when the main one is full."""
+async def _beside(
+    address: str | None, checks: health.aio.HealthServicer, *add: Callable[[grpc.aio.Server], None]
+) -> AsyncIterator[str | None]:
+    """Serve the pod's health, and what is added, on a port of their own, which answers when the main one is full."""
     if address is None:
         yield None
         return
@@ -119,7 +126,8 @@ async def _admin(address: str | None, checks: health.aio.HealthServicer) -> Asyn
     host, _ = split_address(address)
     bound = _bind(server, address, None)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    channelz.add_channelz_servicer(server)
+    for add_services in add:
+        add_services(server)
     await server.start()
     try:
         yield f"{host}:{bound}"
@@ -175,7 +183,7 @@ def _options(settings: ServingSettings) -> list[tuple[str, int]]:
         # (bare grpc.aio echo, one channel); with this none of 10,000.
         ("grpc.http.overload_protection", 0),
         ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1e3)),
-        ("grpc.max_connection_age_grace_ms", int(settings.grace_s * 1e3)),
+        ("grpc.max_connection_age_grace_ms", int(settings.max_connection_age_grace_s * 1e3)),
         ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout_s * 1e3)),
         # Matches the clients' keepalive (client/orrery/inference/channel.py), or they would be sent away.
         ("grpc.keepalive_permit_without_calls", 1),

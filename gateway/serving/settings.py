@@ -65,7 +65,10 @@ class ServingSettings(BaseSettings):
     # Calls beyond these are refused at once with RESOURCE_EXHAUSTED, or wait in the client.
     maximum_concurrent_rpcs: int = Field(default=256, ge=1)
     max_concurrent_streams: int = Field(default=128, ge=1)
+    # A connection older than this gets no new calls, so that clients find new pods; those under way may go on for the
+    # grace: as long as the longest call, or it would be cut off.
     max_connection_age_s: float = Field(default=600.0, gt=0)
+    max_connection_age_grace_s: float = Field(default=3600.0, ge=0)
     # Half-open connections are closed after this (measured: 1000 of 1000).
     handshake_timeout_s: float = Field(default=3.0, gt=0)
 
@@ -104,6 +107,9 @@ class ServingSettings(BaseSettings):
     # "redis://host:6379/0": buckets that all fronts share. Unset: each front has its own.
     quota_redis_url: SecretStr | None = None
 
+    # host:port of a second server with nothing but the pod's health, in plaintext: for probes, which speak no TLS and
+    # must be answered when every call slot of the first server is taken. Unset: closed.
+    health_address: str | None = None
     # host:port on loopback of channelz and the pod's health; unset: closed.
     admin_address: str | None = None
     tracing_endpoint: str | None = Field(default_factory=lambda: ReportingSettings().tracing_endpoint)

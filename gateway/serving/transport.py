@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """TLS of servers and of channels, renewed while they run; plaintext without a word on loopback only."""
 
-import ipaddress
-import re
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -11,34 +9,11 @@ import grpc
 
 from gateway.serving.reloading import Reloading
 from gateway.serving.settings import BackendSettings, ServingSettings, split_address
-
-_SCHEME = re.compile(r"(?:dns|ipv4|ipv6|passthrough):(?://[^/]*/)?")
+from orrery.inference.channel import is_loopback
 
 
 class UnsafeSettings(ValueError):
     """Settings that would open a pod to a network without protection, unless told to."""
-
-
-def is_loopback(target: str) -> bool:
-    """Whether an address or a gRPC target stays on this machine.
-
-    Args:
-        target: "127.0.0.1:50051", "[::1]:0", "unix:/run/pod.sock", "dns:///localhost:50052", "ipv4:127.0.0.1:1".
-    """
-    if target.startswith(("unix:", "unix-abstract:")):
-        return True
-    return all(_host_is_loopback(part) for part in _SCHEME.sub("", target, count=1).split(","))
-
-
-def _host_is_loopback(address: str) -> bool:
-    bracketed = re.fullmatch(r"\[([^\]]*)\](?::\d+)?", address)
-    host = bracketed[1] if bracketed else address.partition(":")[0]
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def require_safe(settings: ServingSettings) -> None:

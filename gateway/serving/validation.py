@@ -13,7 +13,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.neo.domain import Interval
-from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED
+from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED, TEXTS
 from gateway.serving.errors import FieldViolation, InvalidRequest
 
 # A caller needs the pattern of its mistake, not 100,000 lines of it.
@@ -21,6 +21,7 @@ MAX_NAMED_VIOLATIONS = 100
 
 _NO_INTERVALS: Mapping[str, Interval] = {}
 _NO_COUNTS: Mapping[str, tuple[int, int]] = {}
+_NO_TEXTS: Mapping[str, int] = {}
 
 
 class Violations:
@@ -93,7 +94,8 @@ def _check_required(message: Message, violations: Violations, prefix: str) -> No
             if not message.HasField(required):
                 violations.add(prefix + required, "is required")
         elif not getattr(message, required):
-            violations.add(prefix + required, "is required and not 0")
+            text = descriptor.fields_by_name[required].type == FieldDescriptor.TYPE_STRING
+            violations.add(prefix + required, "is required" if text else "is required and not 0")
 
 
 def _check_counts(message: Message, counts: Mapping[str, tuple[int, int]], violations: Violations, prefix: str) -> None:
@@ -113,8 +115,11 @@ def _check_single(
     elif field.enum_type is not None:
         if value not in field.enum_type.values_by_number:
             violations.add(path, f"{value} is no value of {field.enum_type.name}")
-    elif field.type == FieldDescriptor.TYPE_STRING and len(value) > MAX_TEXT_CHARACTERS:
-        violations.add(path, f"must hold at most {MAX_TEXT_CHARACTERS} characters, not {len(value):,}")
+    elif field.type == FieldDescriptor.TYPE_STRING:
+        owner = field.containing_type
+        most = TEXTS.get(owner.name if owner else "", _NO_TEXTS).get(field.name, MAX_TEXT_CHARACTERS)
+        if len(value) > most:
+            violations.add(path, f"must hold at most {most:,} characters, not {len(value):,}")
 
 
 def _check_repeated(

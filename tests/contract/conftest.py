@@ -13,7 +13,7 @@ def stack(tmp_path_factory):
     """Addresses of running pods by name; drained when the tests are over."""
     if not (PROJECT_ROOT / "var" / "models" / "neo_classifier").is_dir():
         pytest.fail("no models: run `make models` first (`make test` does)")
-    addresses, environment = free_settings()
+    addresses, environment = free_settings(tmp_path_factory.mktemp("feedback"))
     with up.running_pods(tmp_path_factory.mktemp("log"), environment):
         yield addresses
 

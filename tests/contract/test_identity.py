@@ -211,6 +211,7 @@ async def test_pods_speak_mutual_tls_with_each_other_and_renew_it(tmp_path, monk
     monkeypatch.setenv("ORRERY_BACKEND_CERTIFICATE_FILE", str(mine))
     monkeypatch.setenv("ORRERY_BACKEND_KEY_FILE", str(my_key))
     settings = {"tls_certificate_file": certificate, "tls_key_file": key, "client_ca_file": ca}
+    settings |= {"max_connection_age_s": 0.2, "max_connection_age_grace_s": 0.2}
     callers = "front reader certificate:front.test"
 
     async def until(channel, expected):
@@ -220,7 +221,7 @@ async def test_pods_speak_mutual_tls_with_each_other_and_renew_it(tmp_path, monk
                 await asyncio.sleep(0.05)
 
     async with (
-        running_anomaly(**settings, callers=callers, max_connection_age_s=0.2, grace_s=0.2) as anomaly,
+        running_anomaly(**settings, callers=callers) as anomaly,
         running_front(anomaly_address=anomaly.address) as pod,
         grpc.aio.insecure_channel(pod.address) as channel,
     ):

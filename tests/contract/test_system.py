@@ -15,10 +15,10 @@ from scipy.spatial.distance import cdist
 from gateway.neo.elements import positions_at_true_anomaly_au
 from gateway.serving.orbits import read_orbits
 from gateway.serving.validation import Violations
-from orrery.inference import InferenceError, v1
+from orrery.inference import InferenceError, methods, v1
 from tests.objects import eros, named_objects
 
-SERVICES = [f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation")]
+SERVICES = [f"orrery.inference.v1.{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback")]
 
 
 def test_the_network_and_the_rule_answer_about_apophis(client):
@@ -195,13 +195,15 @@ def test_bad_objects_are_refused_by_the_field(client, method, item, field):
     assert refusal.value.request_id
 
 
-@pytest.mark.parametrize("method", ["predict", "score_anomalies", "compute_moid"])
+@pytest.mark.parametrize("method", [methods.PREDICT, methods.SCORE_ANOMALIES, methods.COMPUTE_MOID])
 @pytest.mark.parametrize("count", [0, 1_001])
-def test_batches_are_bounded(client, method, count):
-    with pytest.raises(InferenceError) as refusal:
-        getattr(client, method)([eros()] * count)
-    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
-    assert [v.path for v in refusal.value.violations] == ["objects"]
+def test_batches_are_bounded(stack, method, count):
+    request = method.request(objects=[eros()] * count)
+    with grpc.insecure_channel(stack["front"]) as channel, pytest.raises(grpc.RpcError) as error:
+        channel.unary_unary(method.path, method.request.SerializeToString, method.reply.FromString)(request, timeout=20)
+    refusal = InferenceError(error.value)
+    assert refusal.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [v.path for v in refusal.violations] == ["objects"]
 
 
 @pytest.mark.parametrize("method", ["predict", "score_anomalies"])

@@ -65,7 +65,7 @@ async def test_calls_in_flight_survive_sigterm(anomaly_process):
 
 
 def test_a_pod_that_cannot_start_is_named_with_its_log(tmp_path):
-    _, environment = free_settings()
+    _, environment = free_settings(tmp_path)
     environment["ORRERY_FRONT_ADDRESS"] = "nonsense"
     reason = r"front stopped with code 1(.|\n)*is not host:port"
     with pytest.raises(up.StartError, match=reason), up.running_pods(tmp_path, environment):

@@ -1,56 +1,86 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small typed client: one method a question, sensible deadlines, decoded refusals."""
+"""The client for threads: one method a question, sensible deadlines, decoded refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+import queue
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import grpc
 
-from orrery.inference import v1
-from orrery.inference.channel import open_channel
+from orrery.inference import methods, questions, v1
+from orrery.inference.calling import Calling, Window, can_go_on
+from orrery.inference.channel import Tls, Token, bearer, open_channel
 from orrery.inference.errors import InferenceError
+from orrery.inference.tables import table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import TracebackType
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    from orrery.inference.arrays import Columns
+    from orrery.inference.methods import Method
+    from orrery.inference.questions import Plan
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call under way, or one to make when it is waited for, which is quicker."""
+
+    result: Callable[[], Any]
+    first_row: int
+    cancel: Callable[[], object]
 
 
 class InferenceClient:
     """Asks the gateway. Use as a context manager; safe to share between threads.
 
-    Every method raises `InferenceError`, also where the gateway cannot be reached.
+    Questions may have any number of objects: they go in parts within the contract's limits, a few at a time, and one
+    version of the model answers all of them. Every method raises `InferenceError`, also where the gateway cannot be
+    reached; its violations name rows as the caller counts them. `MixedVersionsError` if the gateway breaks its word.
     """
 
-    def __init__(self, target: str = "127.0.0.1:50051", *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        target: str = "127.0.0.1:50051",
+        *,
+        tls: Tls | None = None,
+        token: Token | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
         """Connect lazily.
 
         Args:
             target: where the front listens.
-            timeout_s: of quick questions; `simulate` has its own.
+            tls: None for plaintext.
+            token: who is asking, or what gives the token of each call; over plaintext to this machine only.
+            timeout_s: of every call but simulations and streams, in place of each method's own.
+
+        Raises:
+            UnsafeTokenError: the token would cross a network in plaintext.
         """
-        self._channel = open_channel(target)
+        self._calling = Calling(open_channel(target, tls), bearer(target, tls, token))
         self._timeout_s = timeout_s
-        self._prediction = v1.PredictionServiceStub(self._channel)
-        self._anomaly = v1.AnomalyServiceStub(self._channel)
-        self._simulation = v1.SimulationServiceStub(self._channel)
 
     def predict(
         self, objects: Iterable[v1.NearEarthObject], *, model: v1.ModelSelector | None = None
     ) -> v1.PredictResponse:
-        """Is it potentially hazardous, and which orbit class? 1 to 1,000 objects."""
-        request = v1.PredictRequest(objects=objects, model=model)
-        response: v1.PredictResponse = _answer(self._prediction.Predict, request, self._timeout_s)
-        return response
+        """Is it potentially hazardous, and which orbit class?"""
+        return self._run(questions.predict(self._start, objects, model))
 
     def score_anomalies(
         self, objects: Iterable[v1.NearEarthObject], *, explain: bool = False, model: v1.ModelSelector | None = None
     ) -> v1.ScoreAnomaliesResponse:
-        """How unusual is it, and why? 1 to 1,000 objects."""
-        request = v1.ScoreAnomaliesRequest(objects=objects, explain=explain, model=model)
-        response: v1.ScoreAnomaliesResponse = _answer(self._anomaly.ScoreAnomalies, request, self._timeout_s)
-        return response
+        """How unusual is it, and why?"""
+        return self._run(questions.score_anomalies(self._start, objects, model, explain=explain))
 
     def compute_moid(
         self,
@@ -59,20 +89,101 @@ class InferenceClient:
         planets: Iterable[v1.Planet.ValueType] = (),
         certify: bool = False,
     ) -> v1.ComputeMoidResponse:
-        """How near do the orbits come? 1 to 1,000 objects, to Earth unless told; proved if certify."""
-        request = v1.ComputeMoidRequest(objects=objects, planets=planets, certify=certify)
-        response: v1.ComputeMoidResponse = _answer(self._simulation.ComputeMoid, request, self._timeout_s)
-        return response
+        """How near do the orbits come? To Earth unless told; proved if certify."""
+        return self._run(questions.compute_moid(self._start, objects, planets, certify=certify))
 
-    def simulate(self, scenario: v1.Scenario, *, timeout_s: float = 60.0) -> v1.SimulationResult:
-        """What if?"""
+    @overload
+    def predict_columns(
+        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None
+    ) -> v1.PredictColumnsResponse: ...
+    @overload
+    def predict_columns(self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None) -> pd.DataFrame: ...
+    @overload
+    def predict_columns(
+        self, orbits: Mapping[str, ArrayLike] | NDArray[np.void], *, model: v1.ModelSelector | None = None
+    ) -> Columns: ...
+    def predict_columns(self, orbits: Any, *, model: v1.ModelSelector | None = None) -> Any:
+        """`predict` in bulk: columns in, columns out, in the form they came in.
+
+        Args:
+            orbits: named as the fields of `OrbitColumns`: a message, a mapping of arrays, a structured array, or a
+                DataFrame (of which other columns are left out).
+            model: that is to answer.
+
+        Returns:
+            For a message a message, for arrays a dict of arrays with an attribute `model`, for a frame a frame under
+            the same index.
+
+        Raises:
+            ValueError: columns have unknown names or differ in length.
+        """
+        return self._run(questions.predict_columns(self._start, table_of(orbits), model))
+
+    @overload
+    def score_anomaly_columns(
+        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None
+    ) -> v1.ScoreAnomalyColumnsResponse: ...
+    @overload
+    def score_anomaly_columns(self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None) -> pd.DataFrame: ...
+    @overload
+    def score_anomaly_columns(
+        self, orbits: Mapping[str, ArrayLike] | NDArray[np.void], *, model: v1.ModelSelector | None = None
+    ) -> Columns: ...
+    def score_anomaly_columns(self, orbits: Any, *, model: v1.ModelSelector | None = None) -> Any:
+        """`score_anomalies` in bulk; see `predict_columns`."""
+        return self._run(questions.score_anomaly_columns(self._start, table_of(orbits), model))
+
+    @overload
+    def compute_moid_columns(
+        self, orbits: v1.OrbitColumns, *, planet: v1.Planet.ValueType = ..., certify: bool = False
+    ) -> v1.ComputeMoidColumnsResponse: ...
+    @overload
+    def compute_moid_columns(
+        self, orbits: pd.DataFrame, *, planet: v1.Planet.ValueType = ..., certify: bool = False
+    ) -> pd.DataFrame: ...
+    @overload
+    def compute_moid_columns(
+        self,
+        orbits: Mapping[str, ArrayLike] | NDArray[np.void],
+        *,
+        planet: v1.Planet.ValueType = ...,
+        certify: bool = False,
+    ) -> Columns: ...
+    def compute_moid_columns(
+        self, orbits: Any, *, planet: v1.Planet.ValueType = v1.PLANET_EARTH, certify: bool = False
+    ) -> Any:
+        """`compute_moid` in bulk, to one planet; see `predict_columns`."""
+        return self._run(questions.compute_moid_columns(self._start, table_of(orbits), planet, certify=certify))
+
+    def stream_predict(
+        self, tables: Iterable[Any], *, model: v1.ModelSelector | None = None, timeout_s: float | None = None
+    ) -> Iterator[Any]:
+        """Columns as they come, without end: an answer to each table, in order and in the table's form.
+
+        Args:
+            tables: each of 1 to 100,000 rows, see `predict_columns`. Up to 16 are taken ahead of their answers, so
+                what comes one by one and waits for its answer is better asked with `predict_columns`.
+            model: that is to answer; whichever version answers the first table answers all.
+            timeout_s: of the whole stream; an hour unless told.
+        """
+        return self._stream(methods.STREAM_PREDICT, methods.PREDICT_COLUMNS, tables, model, timeout_s)
+
+    def stream_score_anomalies(
+        self, tables: Iterable[Any], *, model: v1.ModelSelector | None = None, timeout_s: float | None = None
+    ) -> Iterator[Any]:
+        """The same for anomaly scores; see `stream_predict`."""
+        return self._stream(methods.STREAM_SCORE_ANOMALIES, methods.SCORE_ANOMALY_COLUMNS, tables, model, timeout_s)
+
+    def simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> v1.SimulationResult:
+        """What if? Within a minute unless told."""
+        start = partial(self._start, timeout_s=methods.SIMULATE.timeout_s if timeout_s is None else timeout_s)
+        return self._run(questions.simulate(start, scenario))
+
+    def stream_simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> Iterator[v1.SimulateUpdate]:
+        """What if, with progress, within 300 s unless told; closing the iterator cancels the simulation."""
+        method = methods.STREAM_SIMULATE
         request = v1.SimulateRequest(scenario=scenario)
-        response: v1.SimulateResponse = _answer(self._simulation.Simulate, request, timeout_s)
-        return response.result
-
-    def stream_simulate(self, scenario: v1.Scenario, *, timeout_s: float = 300.0) -> Iterator[v1.SimulateUpdate]:
-        """What if, with progress; closing the iterator cancels the simulation."""
-        call = self._simulation.StreamSimulate(v1.SimulateRequest(scenario=scenario), timeout=timeout_s)
+        call = self._calling.callable_of(method)(request, **self._calling.budget(method, timeout_s))
         try:
             yield from call
         except grpc.RpcError as error:
@@ -82,7 +193,7 @@ class InferenceClient:
 
     def close(self) -> None:
         """Close the connection."""
-        self._channel.close()
+        self._calling.close()
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +203,77 @@ class InferenceClient:
     ) -> None:
         self.close()
 
+    def _start(
+        self,
+        method: Method[Any, Any],
+        request: Any,
+        *,
+        first_row: int = 0,
+        alone: bool = False,
+        timeout_s: float | None = None,
+    ) -> _Call:
+        call = self._calling.callable_of(method)
+        budget = self._calling.budget(method, self._timeout_s if timeout_s is None else timeout_s)
+        if alone:
+            return _Call(partial(call, request, **budget), first_row, lambda: None)
+        future = call.future(request, **budget)
+        return _Call(future.result, first_row, future.cancel)
 
-def _answer(method: Callable[..., Any], request: Any, timeout_s: float) -> Any:
-    try:
-        return method(request, timeout=timeout_s)
-    except grpc.RpcError as error:
-        raise InferenceError(error) from error
+    def _run(self, plan: Plan[Answer]) -> Answer:
+        try:
+            call: Any = next(plan)
+            while True:
+                try:
+                    reply = call.result()
+                except grpc.RpcError as error:
+                    raise InferenceError(error, call.first_row) from error
+                call = plan.send(reply)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        finally:
+            plan.close()
+
+    def _stream(
+        self,
+        method: Method[Any, Any],
+        unary: Method[Any, Any],
+        tables: Iterable[Any],
+        model: v1.ModelSelector | None,
+        timeout_s: float | None,
+    ) -> Iterator[Any]:
+        window: Window[Any, Any] = Window(unary, model)
+        source = iter(tables)
+        while True:
+            try:
+                yield from self._exchange(method, window, source, timeout_s)
+            except grpc.RpcError as error:
+                if not can_go_on(error):
+                    raise InferenceError(error) from error
+            else:
+                return
+            if window.waiting:
+                reply = self._run(questions.single(self._start, unary, window.waiting[0][1]))
+                yield window.answer(reply)
+
+    def _exchange(
+        self, method: Method[Any, Any], window: Window[Any, Any], source: Iterator[Any], timeout_s: float | None
+    ) -> Iterator[Any]:
+        """One stream, until its end or the source's; a thread of gRPC's sends what is put into the queue."""
+        outgoing: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        replies = self._calling.callable_of(method)(iter(outgoing.get, None), **self._calling.budget(method, timeout_s))
+        try:
+            for request in window.requests():
+                outgoing.put(request)
+            while True:
+                while window.has_room:
+                    orbits = next(source, None)
+                    if orbits is None:
+                        break
+                    outgoing.put(window.add(table_of(orbits)))
+                if not window.waiting:
+                    return
+                yield window.answer(next(replies))
+        finally:
+            outgoing.put(None)
+            replies.cancel()

@@ -4,11 +4,17 @@
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from gateway.serving.bounds import COUNTS, NUMBERS, REQUIRED
+from gateway.serving.bounds import COUNTS, NUMBERS, REQUIRED, TEXTS
 from orrery.inference import v1
-from orrery.inference.v1 import anomaly_service_pb2, orbit_pb2, prediction_service_pb2, simulation_service_pb2
+from orrery.inference.v1 import (
+    anomaly_service_pb2,
+    feedback_service_pb2,
+    orbit_pb2,
+    prediction_service_pb2,
+    simulation_service_pb2,
+)
 
-FILES = (orbit_pb2, prediction_service_pb2, anomaly_service_pb2, simulation_service_pb2)
+FILES = (orbit_pb2, prediction_service_pb2, anomaly_service_pb2, simulation_service_pb2, feedback_service_pb2)
 SERVICES = [service for file in FILES for service in file.DESCRIPTOR.services_by_name.values()]
 FLOATS = {FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT}
 
@@ -40,7 +46,7 @@ def test_every_repeated_message_of_a_request_has_a_count(name):
     assert repeated <= COUNTS.get(name, {}).keys()
 
 
-@pytest.mark.parametrize("table", [NUMBERS, COUNTS, REQUIRED])
+@pytest.mark.parametrize("table", [NUMBERS, COUNTS, REQUIRED, TEXTS])
 def test_the_tables_name_only_what_exists(table):
     for name, fields in table.items():
         known = {*MESSAGES[name].fields_by_name.keys(), *MESSAGES[name].oneofs_by_name.keys()}

@@ -20,6 +20,8 @@ REFUSALS = {
     "UNAUTHENTICATED": (errors.Unauthenticated("a bearer token is required"), code_pb2.UNAUTHENTICATED),
     "PERMISSION_DENIED": (errors.PermissionDenied("simulator"), code_pb2.PERMISSION_DENIED),
     "QUOTA_EXCEEDED": (errors.QuotaExceeded(1.5), code_pb2.RESOURCE_EXHAUSTED),
+    "REQUEST_ID_REUSED": (errors.RequestIdReused("request_id"), code_pb2.ALREADY_EXISTS),
+    "STORE_FULL": (errors.StoreFull(1.5), code_pb2.RESOURCE_EXHAUSTED),
 }
 
 
@@ -51,7 +53,7 @@ def test_the_unforeseen_is_not_leaked():
     assert "id-1" in status.message
 
 
-@pytest.mark.parametrize("refusal", [errors.Overloaded(1.5), errors.QuotaExceeded(1.5)])
+@pytest.mark.parametrize("refusal", [errors.Overloaded(1.5), errors.QuotaExceeded(1.5), errors.StoreFull(1.5)])
 def test_too_much_says_when_to_come_back(refusal):
     retry = unpacked(errors.status_of(refusal, ""), error_details_pb2.RetryInfo)
     assert retry.retry_delay.ToMilliseconds() == 1500

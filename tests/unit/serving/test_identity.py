@@ -10,14 +10,19 @@ from structlog.testing import capture_logs
 from gateway.serving.identity import read_known_callers
 from gateway.serving.reloading import Reloading
 from gateway.serving.roles import METHOD_ROLES, OPEN_TO_ALL, Role
-from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+from orrery.inference.v1 import (
+    anomaly_service_pb2,
+    feedback_service_pb2,
+    prediction_service_pb2,
+    simulation_service_pb2,
+)
 
 SECRET = "planted-6f1d"  # noqa: S105  # of these tests alone
 DIGEST = hashlib.sha256(SECRET.encode()).hexdigest()
 
 
 def test_every_method_of_the_contract_has_a_role_and_no_other_has():
-    files = (prediction_service_pb2, anomaly_service_pb2, simulation_service_pb2)
+    files = (prediction_service_pb2, anomaly_service_pb2, simulation_service_pb2, feedback_service_pb2)
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     methods = {f"/{service.full_name}/{method.name}" for service in services for method in service.methods}
     assert {name for name in METHOD_ROLES if name.startswith("/orrery.")} == methods

@@ -6,7 +6,8 @@ import pytest
 from gateway.anomaly.settings import AnomalySettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import BackendSettings
-from gateway.serving.transport import UnsafeSettings, channel_credentials, is_loopback, require_safe, server_credentials
+from gateway.serving.transport import UnsafeSettings, channel_credentials, require_safe, server_credentials
+from orrery.inference.channel import is_loopback
 from tests.certificates import Authority
 
 

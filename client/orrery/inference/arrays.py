@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Columns as numpy arrays; the one door to numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+
+from orrery.inference import v1
+from orrery.inference.tables import check_names, part_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+    from numpy.typing import NDArray
+
+_DTYPES = {
+    FieldDescriptor.CPPTYPE_DOUBLE: np.float64,
+    FieldDescriptor.CPPTYPE_BOOL: np.bool_,
+    FieldDescriptor.CPPTYPE_ENUM: np.int8,
+}
+
+
+class Columns(dict[str, "NDArray[Any]"]):
+    """Arrays of length N by the names of the reply's fields.
+
+    Attributes:
+        model: that answered; None where no model was asked.
+    """
+
+    def __init__(self, reply: Message) -> None:
+        """Read a reply: doubles as float64, with NaN for an unknown MOID, and enums as int8."""
+        self.model: v1.ModelSpec | None = getattr(reply, "model", None)
+        for field in reply.DESCRIPTOR.fields:
+            if dtype := _DTYPES.get(field.cpp_type):
+                self[field.name] = np.array(getattr(reply, field.name), dtype=dtype)
+        if isinstance(reply, v1.PredictColumnsResponse):
+            # The contract's -1.
+            moid_au = self["earth_moid_au"]
+            moid_au[moid_au < 0] = np.nan
+
+
+class ArrayTable:
+    """A mapping of names to columns, or a structured array."""
+
+    def __init__(self, orbits: Mapping[str, Any] | NDArray[np.void]) -> None:
+        """Look at the columns; a scalar stands for all rows.
+
+        Raises:
+            TypeError: it is neither a mapping nor a structured array.
+            ValueError: a column has an unknown name, another length than the others, or more than one dimension.
+        """
+        named: dict[str, Any]
+        if isinstance(orbits, Mapping):
+            named = dict(orbits)
+        elif isinstance(orbits, np.ndarray) and orbits.dtype.names:
+            named = {name: orbits[name] for name in orbits.dtype.names}
+        else:
+            raise TypeError(
+                f"not columns, but {type(orbits).__name__}: a mapping, structured array, DataFrame or message is"
+            )
+        check_names(named)
+        self._columns = {name: np.atleast_1d(np.asarray(values, np.float64)) for name, values in named.items()}
+        lengths = {name: len(column) for name, column in self._columns.items()}
+        self.rows = max(lengths.values(), default=0)
+        for name, column in self._columns.items():
+            if column.ndim != 1:
+                raise ValueError(f"{name} has {column.ndim} dimensions, not 1")
+            if len(column) not in {self.rows, 1 if name == "epoch_tdb_jd" else self.rows}:
+                raise ValueError(f"columns differ in length: {lengths}")
+
+    def part(self, rows: slice) -> v1.OrbitColumns:
+        """Some of the rows as a message."""
+        # From a list it is made in a third of the time that it takes from an array.
+        return v1.OrbitColumns(**{name: part_of(values, rows).tolist() for name, values in self._columns.items()})
+
+    def answer(self, reply: Message) -> Columns:
+        """The reply's columns."""
+        return Columns(reply)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The feedback pod: its store, its service, and the service's health."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import grpc
+import structlog
+from grpc_health.v1 import health
+
+from gateway.feedback import metrics
+from gateway.feedback.servicer import FeedbackServicer
+from gateway.feedback.settings import FeedbackSettings
+from gateway.feedback.store.database import StoreUnavailable
+from gateway.feedback.store.store import Store
+from gateway.feedback.writer import Writer
+from gateway.serving import server as serving
+from gateway.serving.errors import StoreFull
+from orrery.inference import v1
+from orrery.inference.v1 import feedback_service_pb2
+
+SERVICE: str = feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService"].full_name
+
+log = structlog.get_logger()
+
+
+@contextlib.asynccontextmanager
+async def mount(
+    settings: FeedbackSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+) -> AsyncIterator[Sequence[str]]:
+    """Serve while entered; healthy while the store answers.
+
+    Raises:
+        ValueError: a setting makes no sense, or the secret is not the store's.
+        OSError: a file of secrets cannot be read.
+    """
+    # One more connection than threads that read: the look at the store's health waits for nobody.
+    store = Store(settings, readers=settings.readers + 1)
+    writer = Writer(
+        store, most=settings.commit_votes, max_waiting=settings.max_waiting, retry_after_s=settings.retry_after_s
+    )
+    with contextlib.ExitStack() as stack:
+        stack.callback(store.close)
+        stack.callback(writer.close)
+        readers = stack.enter_context(ThreadPoolExecutor(settings.readers, thread_name_prefix="feedback-reader"))
+        v1.add_FeedbackServiceServicer_to_server(FeedbackServicer(store, writer, readers), server)
+        await checks.set(SERVICE, serving.NOT_SERVING)
+        watch = _Watch(store)
+        await watch.look(checks)
+        async with asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(watch.keep_looking(checks, settings.health_period_s))
+            yield (SERVICE,)
+            keeper.cancel()
+
+
+class _Watch:
+    """Opens the store as soon as it can be, and says whether it answers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._opened = False
+        self._said: str | None = None
+
+    async def keep_looking(self, checks: health.aio.HealthServicer, period_s: float) -> None:
+        """Look until cancelled."""
+        while True:
+            await asyncio.sleep(period_s)
+            await self.look(checks)
+
+    async def look(self, checks: health.aio.HealthServicer) -> None:
+        """Look once.
+
+        Raises:
+            WrongSecret: it is not the store's.
+        """
+        cause = await asyncio.to_thread(self._look)
+        if cause != self._said:
+            self._said = cause
+            if cause:
+                log.error("the feedback store does not answer", cause=cause)
+            else:
+                log.info("the feedback store answers")
+        metrics.STORE_UP.set(not cause)
+        await checks.set(SERVICE, serving.NOT_SERVING if cause else serving.SERVING)
+
+    def _look(self) -> str:
+        """What is wrong with the store; "" if it answers."""
+        try:
+            if not self._opened:
+                self._store.open()
+                self._opened = True
+            metrics.STORE_BYTES.set(self._store.check())
+        except StoreUnavailable as error:
+            return error.cause
+        except StoreFull:
+            return "full"
+        return ""
+
+
+def main() -> None:
+    """`python -m gateway feedback`."""
+    settings = FeedbackSettings()
+    serving.run("feedback", settings, partial(mount, settings))

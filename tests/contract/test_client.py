@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client against the whole system: questions of any size, numpy, pandas and streams, by threads and by asyncio."""
+
+import asyncio
+import itertools
+
+import grpc
+import numpy as np
+import pandas as pd
+import pytest
+
+from orrery.inference import AsyncInferenceClient, InferenceError, v1
+from orrery.inference.tables import PART_ROWS
+from tests.both_clients import BOTH
+from tests.objects import eros, named_objects
+
+COUNT = 2 * PART_ROWS + 7
+
+
+@pytest.fixture(params=BOTH)
+def asking(request, stack):
+    with BOTH[request.param](stack["front"], timeout_s=60.0) as client:
+        yield client
+
+
+def orbits(count):
+    rng = np.random.default_rng(5)
+    return {
+        "epoch_tdb_jd": 2459000.5,
+        "semi_major_axis_au": rng.uniform(0.7, 3.5, count),
+        "eccentricity": rng.uniform(0.0, 0.7, count),
+        "inclination_deg": rng.uniform(0.0, 60.0, count),
+        "longitude_of_ascending_node_deg": rng.uniform(0.0, 360.0, count),
+        "argument_of_perihelion_deg": rng.uniform(0.0, 360.0, count),
+        "absolute_magnitude_h": rng.uniform(14.0, 26.0, count),
+    }
+
+
+def rows(columns, chosen):
+    """The same orbits as messages."""
+    for row in chosen:
+        values = {name: values[row] for name, values in columns.items() if name != "epoch_tdb_jd"}
+        magnitude = values.pop("absolute_magnitude_h")
+        yield v1.NearEarthObject(
+            designation=str(row),
+            elements=v1.OrbitalElements(epoch_tdb_jd=columns["epoch_tdb_jd"], **values),
+            physical=v1.PhysicalParameters(absolute_magnitude_h=magnitude),
+        )
+
+
+def test_columns_of_any_length_keep_their_order_and_say_what_rows_say(asking):
+    columns = orbits(COUNT)
+    chosen = [0, 1, PART_ROWS - 1, PART_ROWS, 2 * PART_ROWS, COUNT - 1]
+    predicted = asking.predict_columns(columns)
+    scored = asking.score_anomaly_columns(columns)
+    moids = asking.compute_moid_columns(columns)
+    assert all(len(column) == COUNT for column in (*predicted.values(), *scored.values()))
+    by_row = asking.predict(rows(columns, chosen))
+    assert by_row.model.version == predicted.model.version
+    for row, said in zip(chosen, by_row.predictions, strict=True):
+        assert said.designation == str(row)
+        assert predicted["pha_probability"][row] == pytest.approx(said.pha_probability, abs=1e-6)
+        assert predicted["orbit_class"][row] == said.orbit_class
+        assert predicted["earth_moid_au"][row] == said.definition.earth_moid_au
+        assert moids["distance_au"][row] == pytest.approx(said.definition.earth_moid_au, abs=1e-9)
+    scores = asking.score_anomalies(rows(columns, chosen)).scores
+    assert scored["score"][chosen] == pytest.approx([said.score for said in scores], abs=1e-12)
+
+
+def test_more_rows_than_one_message_holds(asking):
+    columns = orbits(2_345)
+    reply = asking.predict(rows(columns, range(2_345)))
+    assert [said.designation for said in reply.predictions] == [str(row) for row in range(2_345)]
+    assert reply.model.training_data
+    met = asking.compute_moid(rows(columns, range(2_345)), planets=[v1.PLANET_EARTH, v1.PLANET_VENUS])
+    assert [len(item.moids) for item in met.objects] == [2] * 2_345
+
+
+def test_a_refusal_names_the_callers_row(asking):
+    columns = orbits(COUNT)
+    columns["inclination_deg"][PART_ROWS + 5] = 181.0
+    with pytest.raises(InferenceError) as refusal:
+        asking.predict_columns(columns)
+    assert refusal.value.reason == "INVALID_FIELD"
+    path = f"orbits.inclination_deg[{PART_ROWS + 5}]"
+    assert [violation.path for violation in refusal.value.violations] == [path]
+    assert refusal.value.message.startswith(path)
+    objects = [eros() for _ in range(1_003)]
+    objects[1_002].elements.eccentricity = -1.0
+    with pytest.raises(InferenceError) as refusal:
+        asking.score_anomalies(objects)
+    assert "objects[1002].elements.eccentricity" in [violation.path for violation in refusal.value.violations]
+
+
+def test_a_frame_for_a_frame(asking):
+    frame = pd.DataFrame(orbits(5)).assign(name=list("abcde")).set_index("name")
+    frame["note"] = "not an orbit's"
+    predicted = asking.predict_columns(frame)
+    assert list(predicted.index) == list("abcde")
+    assert set(predicted["orbit_class"].dropna()) <= {"ATIRA", "ATEN", "APOLLO", "AMOR"}
+    assert predicted["definition_orbit_class"].isin(["ATIRA", "ATEN", "APOLLO", "AMOR", "OTHER"]).all()
+    assert predicted.attrs["model"]["name"] == "neo_classifier"
+    arrays = asking.predict_columns(orbits(5))
+    assert predicted["pha_probability"].to_numpy() == pytest.approx(arrays["pha_probability"])
+    assert list(asking.compute_moid_columns(frame, planet=v1.PLANET_MARS, certify=True).columns) == [
+        "distance_au",
+        "object_true_anomaly_deg",
+        "planet_true_anomaly_deg",
+        "converged",
+        "certified",
+    ]
+
+
+def test_structured_arrays_and_messages_say_the_same(asking):
+    columns = orbits(3)
+    message = v1.OrbitColumns(**{name: np.atleast_1d(values) for name, values in columns.items()})
+    structured = pd.DataFrame(columns).to_records(index=False)
+    by_message, by_structure = asking.predict_columns(message), asking.predict_columns(structured)
+    assert isinstance(by_message, v1.PredictColumnsResponse)
+    assert list(by_message.pha_probability) == list(by_structure["pha_probability"])
+    assert by_message.model == by_structure.model
+
+
+def test_an_unknown_moid_is_no_number(asking):
+    predicted = asking.predict_columns({**orbits(2), "epoch_tdb_jd": 2305447.5})
+    assert np.isnan(predicted["earth_moid_au"]).all()
+    assert not predicted["definition_potentially_hazardous"].any()
+
+
+def test_no_objects_are_refused_by_name(asking):
+    for ask, path in ((asking.predict, "objects"), (asking.predict_columns, "orbits")):
+        with pytest.raises(InferenceError) as refusal:
+            ask([] if path == "objects" else {})
+        assert refusal.value.violations[0].path.startswith(path)
+
+
+@pytest.mark.parametrize("method", ["stream_predict", "stream_score_anomalies"])
+def test_streams_answer_each_table_in_its_form(asking, method):
+    whole = orbits(100)
+    tables = [
+        {name: np.atleast_1d(values)[row % len(np.atleast_1d(values))] for name, values in whole.items()}
+        for row in range(100)
+    ]
+    answers = list(getattr(asking, method)(iter(tables)))
+    at_once = {"stream_predict": asking.predict_columns, "stream_score_anomalies": asking.score_anomaly_columns}[
+        method
+    ](whole)
+    name = next(iter(at_once))
+    assert [answer[name][0] for answer in answers] == pytest.approx(list(at_once[name]), abs=1e-6)
+    assert {answer.model.version for answer in answers} == {at_once.model.version}
+
+
+@pytest.mark.parametrize("bad_row", [0, 1, 40, 99])
+def test_a_stream_ends_with_the_refusal_of_its_first_bad_table(asking, bad_row):
+    tables = [{**orbits(1), "eccentricity": -1.0 if row == bad_row else 0.2} for row in range(100)]
+    with pytest.raises(InferenceError) as refusal:
+        list(asking.stream_predict(tables))
+    assert refusal.value.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert [violation.path for violation in refusal.value.violations] == ["orbits.eccentricity[0]"]
+
+
+def test_large_tables_stream_without_waiting_for_each_other_for_ever(asking):
+    large = orbits(60_000)
+    answers = list(asking.stream_predict([large] * 6))
+    assert [len(answer["pha_probability"]) for answer in answers] == [60_000] * 6
+
+
+def test_a_stream_takes_only_a_few_tables_ahead(stack):
+    taken = itertools.count()
+    with BOTH["threads"](stack["front"]) as client:
+        answers = client.stream_predict({**orbits(1), "eccentricity": next(taken) * 1e-6} for _ in range(10_000))
+        for _ in range(10):
+            next(answers)
+        answers.close()
+    assert next(taken) < 40
+
+
+async def test_tables_may_come_asynchronously(stack):
+    async def tables():
+        for _ in range(3):
+            await asyncio.sleep(0)
+            yield orbits(2)
+
+    async with AsyncInferenceClient(stack["front"]) as client:
+        answers = [answer async for answer in client.stream_score_anomalies(tables())]
+    assert [len(answer["score"]) for answer in answers] == [2, 2, 2]
+
+
+def test_simulations_stream_in_both(asking):
+    scenario = v1.Scenario(object=named_objects()["(99942) Apophis"], duration_days=300)
+    updates = list(asking.stream_simulate(scenario))
+    assert updates[-1].WhichOneof("update") == "result"
+    assert asking.simulate(scenario).provenance.ephemeris == updates[-1].result.provenance.ephemeris
+    with pytest.raises(InferenceError, match="duration_days"):
+        list(asking.stream_simulate(v1.Scenario(object=eros())))
+
+
+def test_a_version_is_pinned_or_missing_by_name(asking):
+    version = asking.predict([eros()]).model.version
+    columns = orbits(COUNT)
+    assert asking.predict_columns(columns, model=v1.ModelSelector(version=version)).model.version == version
+    with pytest.raises(InferenceError) as refusal:
+        asking.predict_columns(columns, model=v1.ModelSelector(version=7))
+    assert refusal.value.reason == "MODEL_NOT_FOUND"
+
+
+def test_a_deadline_is_kept(asking, stack):
+    scenario = v1.Scenario(object=eros(), duration_days=36_000, fidelity=v1.FIDELITY_AUDIT)
+    with pytest.raises(InferenceError) as refusal:
+        asking.simulate(scenario, timeout_s=0.2)
+    assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"ecentricity": [0.1]}, "no such columns: 'ecentricity'"),
+        ({"eccentricity": [0.1, 0.2], "inclination_deg": [1.0]}, "differ in length"),
+        ({"eccentricity": [[0.1]]}, "dimensions"),
+    ],
+)
+def test_columns_that_make_no_table_are_refused_here(asking, wrong, error):
+    with pytest.raises(ValueError, match=error):
+        asking.predict_columns(wrong)
+    with pytest.raises(TypeError, match="not columns, but list"):
+        asking.predict_columns([1.0])

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client and TLS, certificates and tokens, against running fronts; and a whole system that has them."""
+
+import hashlib
+import secrets
+
+import grpc
+import pytest
+
+from gateway import up
+from orrery.inference import AsyncInferenceClient, InferenceClient, InferenceError, Tls, UnsafeTokenError
+from tests.certificates import Authority
+from tests.objects import eros
+from tests.pods import free_settings, running_front
+
+TOKEN = secrets.token_hex(32)
+CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
+
+# What a front whose backends are away says to who is let in.
+LET_IN = "BACKEND_UNAVAILABLE"
+
+
+async def reason(address, **options):
+    """Why an asyncio client gets no prediction."""
+    async with AsyncInferenceClient(address, **options) as client:
+        with pytest.raises(InferenceError) as refusal:
+            await client.predict([eros()])
+    return refusal.value.reason or refusal.value.code.name
+
+
+async def test_a_token_is_sent_in_plaintext_on_this_machine_only():
+    async with running_front(callers=CALLERS) as pod:
+        assert await reason(pod.address, token=TOKEN) == LET_IN
+        assert await reason(pod.address) == "UNAUTHENTICATED"
+        assert await reason(pod.address, token=lambda: TOKEN) == LET_IN
+    for kind in (InferenceClient, AsyncInferenceClient):
+        with pytest.raises(UnsafeTokenError, match="plaintext") as error:
+            kind("front.example.org:50051", token=TOKEN)
+        assert TOKEN not in str(error.value)
+
+
+async def test_a_token_to_this_machine_goes_to_no_proxy(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with running_front(callers=CALLERS) as pod:
+        assert await reason(pod.address, token=TOKEN) == LET_IN
+
+
+async def test_tls_mutual_tls_and_tokens(tmp_path):
+    authority = Authority()
+    certificate, key, ca = authority.write(tmp_path, "front")
+    mine, my_key, _ = authority.write(tmp_path, "alice")
+    settings = {"tls_certificate_file": certificate, "tls_key_file": key}
+    one_sided, mutual = Tls.from_files(ca), Tls.from_files(ca, mine, my_key)
+    async with running_front(**settings, callers=CALLERS) as pod:
+        assert await reason(pod.address, tls=one_sided, token=TOKEN) == LET_IN
+        assert await reason(pod.address, tls=one_sided, token=TOKEN[:-1]) == "UNAUTHENTICATED"
+        assert await reason(pod.address, tls=Tls(ca=Authority().pem), token=TOKEN) == "UNAVAILABLE"
+        assert await reason(pod.address, token=TOKEN) == "UNAVAILABLE"
+    async with running_front(**settings, client_ca_file=ca) as pod:
+        assert await reason(pod.address, tls=mutual) == LET_IN
+        assert await reason(pod.address, tls=one_sided) == "UNAVAILABLE"
+
+
+async def test_a_certificate_of_another_name(tmp_path):
+    authority = Authority()
+    certificate, key, ca = authority.write(tmp_path, "front", alternative_name="front.test")
+    async with running_front(tls_certificate_file=certificate, tls_key_file=key) as pod:
+        assert await reason(pod.address, tls=Tls.from_files(ca)) == "UNAVAILABLE"
+        assert await reason(pod.address, tls=Tls.from_files(ca, server_name="front.test")) == LET_IN
+
+
+def test_keys_and_tokens_are_not_shown():
+    assert "secret" not in repr(Tls(certificate=b"shown", key=b"secret"))
+    with pytest.raises(ValueError, match="go together"):
+        Tls(certificate=b"alone")
+    broken = "two\nlines"
+    with InferenceClient(token=broken) as client, pytest.raises(ValueError, match="printable") as error:
+        client.predict([eros()])
+    assert "lines" not in str(error.value)
+
+
+def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
+    authority = Authority()
+    certificate, key, ca = authority.write(tmp_path, "pod")
+    addresses, environment = free_settings()
+    for pod in ("FRONT", "ANOMALY", "SIMULATION"):
+        environment |= {
+            f"ORRERY_{pod}_TLS_CERTIFICATE_FILE": str(certificate),
+            f"ORRERY_{pod}_TLS_KEY_FILE": str(key),
+            f"ORRERY_{pod}_CLIENT_CA_FILE": str(ca),
+        }
+    environment |= {
+        "ORRERY_BACKEND_CA_FILE": str(ca),
+        "ORRERY_BACKEND_CERTIFICATE_FILE": str(certificate),
+        "ORRERY_BACKEND_KEY_FILE": str(key),
+        "ORRERY_FRONT_CALLERS": CALLERS,
+    }
+    tls = Tls.from_files(ca, *authority.write(tmp_path, "alice")[:2])
+    with up.running_pods(tmp_path / "log", environment):
+        with InferenceClient(addresses["front"], tls=tls, token=TOKEN) as client:
+            assert client.predict([eros()]).predictions
+            assert client.score_anomalies([eros()]).scores
+            assert client.compute_moid([eros()]).objects
+        with InferenceClient(addresses["front"], tls=tls) as nobody, pytest.raises(InferenceError) as refusal:
+            nobody.predict([eros()])
+    assert refusal.value.code is grpc.StatusCode.UNAUTHENTICATED

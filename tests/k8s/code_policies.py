@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the manifests say of our code must be what the code says. A policy yields a sentence for each violation."""
+
+import contextlib
+import os
+import re
+from unittest import mock
+
+import pydantic
+
+from gateway.anomaly.settings import AnomalySettings
+from gateway.delivery.settings import DeliverySettings
+from gateway.front.settings import FrontSettings
+from gateway.serving.settings import (
+    BackendSettings,
+    ModelStoreSettings,
+    ReportingSettings,
+    split_address,
+)
+from gateway.serving.transport import UnsafeSettings, is_loopback, require_safe
+from gateway.simulation.settings import KernelSettings, SimulationSettings
+from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, workloads
+
+# By the container's first argument: what its environment may set.
+PODS = {"front": FrontSettings, "anomaly": AnomalySettings, "simulation": SimulationSettings}
+SHARED = (ReportingSettings, BackendSettings)
+READ = {
+    "front": (FrontSettings, *SHARED),
+    "anomaly": (AnomalySettings, ModelStoreSettings, *SHARED),
+    "simulation": (SimulationSettings, KernelSettings, *SHARED),
+    "deliver": (DeliverySettings, ModelStoreSettings),
+}
+SERVICES = {
+    service.full_name
+    for module in (anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+}
+# The two names that server.cc of TensorFlow Serving sets.
+TF_SERVING_SERVICES = {"ModelService", "PredictionService"}
+# What balancers need to look away, and a process to end after its grace.
+LOOK_AWAY_S = 4
+ENDING_S = 5
+# A new pod gets its share of connections within this.
+SHARE_WITHIN_S = 30
+
+
+def names_of(settings):
+    prefix = settings.model_config["env_prefix"]
+    return {f"{prefix}{field}".upper() for field in settings.model_fields}
+
+
+def role_of(container):
+    return (container.get("args") or [""])[0]
+
+
+def our_pods(documents):
+    """(workload, container, role) of the pods that speak our contract."""
+    for workload in workloads(documents):
+        for container in workload.servers:
+            if role_of(container) in PODS:
+                yield workload, container, role_of(container)
+
+
+@contextlib.contextmanager
+def only(variables):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ORRERY_")}
+    with mock.patch.dict(os.environ, kept | variables, clear=True):
+        yield
+
+
+def settings_exist(documents):
+    for workload in workloads(documents):
+        for container in workload.containers:
+            ours = {name for name in environment(container) if name.startswith("ORRERY_")}
+            known = set().union(*(names_of(settings) for settings in READ.get(role_of(container), ())))
+            for name in sorted(ours - known):
+                yield f"{workload.name} {container['name']}: nothing reads {name}"
+
+
+def starts(documents):
+    """The pod would start with its environment: settings are valid, and safe enough to be opened to a network."""
+    for workload, container, role in our_pods(documents):
+        with only(environment(container)):
+            try:
+                settings = PODS[role]()
+                require_safe(settings)
+            except (UnsafeSettings, pydantic.ValidationError) as error:
+                yield f"{workload.name}: {error}"
+                continue
+            if is_loopback(settings.address):
+                yield f"{workload.name} listens on loopback"
+            protected = BackendSettings()
+            for name, target in backends(settings):
+                allowed = target.startswith("plaintext:") or protected.ca_file or protected.plaintext_allowed
+                if not allowed:
+                    yield f"{workload.name}: {name} is across a network, and nothing protects it"
+    for workload in workloads(documents):
+        for container in workload.containers:
+            if role_of(container) == "deliver":
+                with only(environment(container)):
+                    try:
+                        DeliverySettings()
+                    except pydantic.ValidationError as error:
+                        yield f"{workload.name} {container['name']}: {error}"
+
+
+def backends(settings):
+    """(name of the setting, target) of the pods that a pod asks."""
+    own = {"address", "metrics_address", "health_address", "admin_address"}
+    return [
+        (name, getattr(settings, name))
+        for name in type(settings).model_fields
+        if name.endswith("_address") and name not in own
+    ]
+
+
+def ports_agree(documents):
+    services = {document["metadata"]["name"]: document for document in of_kind(documents, "Service")}
+    for workload, container, role in our_pods(documents):
+        defaults = PODS[role].model_fields
+        with only(environment(container)):
+            settings = PODS[role]()
+        declared = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+        for name, address in (
+            ("grpc", settings.address),
+            ("metrics", settings.metrics_address),
+            ("health", settings.health_address or ":0"),
+        ):
+            if declared.get(name) != split_address(f"0{address}" if address[0] == ":" else address)[1]:
+                yield f"{workload.name}: port {name} is not where the pod listens ({address})"
+        if split_address(settings.address)[1] != split_address(defaults["address"].default)[1]:
+            yield f"{workload.name}: gRPC is not on the code's own port"
+        if split_address(settings.metrics_address)[1] != split_address(defaults["metrics_address"].default)[1]:
+            yield f"{workload.name}: metrics are not on the code's own port"
+        yield from _service_agrees(services.get(role), role, declared.get("grpc"))
+        for name, target in backends(settings):
+            yield from _backend_agrees(services, f"{workload.name}: {name}", target)
+
+
+def _service_agrees(service, role, port):
+    if service is None or [entry["port"] for entry in service["spec"]["ports"]] != [port]:
+        yield f"Service {role} is not on its pods' port"
+    elif service["spec"].get("clusterIP") != "None":
+        yield f"Service {role} hides its pods from clients that balance"
+
+
+def _backend_agrees(services, who, target):
+    plain = target.removeprefix("plaintext:")
+    host, port = split_address(plain.removeprefix("dns:///"))
+    asked = services.get(host)
+    if not plain.startswith("dns:///") or asked is None:
+        yield f"{who} asks {target}, which is no name of all its pods"
+    elif port not in {entry["port"] for entry in asked["spec"]["ports"]}:
+        yield f"{who} asks {target}, where nothing listens"
+
+
+def probed(documents):
+    for workload in workloads(documents):
+        for container in workload.servers:
+            name = f"{workload.name} {container['name']}"
+            ports = {port["containerPort"] for port in container.get("ports", [])}
+            ports |= {port["name"] for port in container.get("ports", [])}
+            for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+                probe = container.get(kind)
+                if probe is None:
+                    yield f"{name} has no {kind}"
+                    continue
+                asked = probe.get("grpc") or probe.get("tcpSocket") or probe.get("httpGet") or {"port": "exec"}
+                if asked["port"] not in ports and "exec" not in probe:
+                    yield f"{name}: {kind} asks port {asked['port']}, where nothing listens"
+                if role_of(container) in PODS:
+                    yield from _our_probe(name, container, kind, probe)
+                elif "grpc" in probe and probe["grpc"].get("service", "") not in TF_SERVING_SERVICES:
+                    yield f"{name}: {kind} asks for a service that TensorFlow Serving does not know"
+
+
+def _our_probe(name, container, kind, probe):
+    health = next(p["containerPort"] for p in container["ports"] if p["name"] == "health")
+    if probe.get("grpc", {}).get("port") != health:
+        yield f"{name}: {kind} does not ask the port that answers when all others are taken"
+    service = probe.get("grpc", {}).get("service", "")
+    if service and service not in SERVICES:
+        yield f"{name}: {kind} asks for {service}, which no descriptor has"
+    wanted = role_of(container) != "front" and kind == "readinessProbe"
+    if bool(service) != wanted:
+        yield f"{name}: {kind} asks for {service or 'the process alone'}"
+
+
+def drains(documents):
+    """Balancers look away, calls end, the process ends: in this order, each with the time it needs."""
+    longest = {"anomaly": FrontSettings().anomaly_deadline_s, "simulation": FrontSettings().simulation_deadline_s}
+    longest["front"] = max(longest.values())
+    for workload in workloads(documents):
+        for container in workload.servers:
+            name = f"{workload.name} {container['name']}"
+            slept = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+            granted = workload.pod.get("terminationGracePeriodSeconds", 30)
+            if slept < LOOK_AWAY_S:
+                yield f"{name} stops before balancers have looked away"
+            if role_of(container) not in PODS:
+                if workload.app == "tf-serving" and slept < FrontSettings().prediction_deadline_s:
+                    yield f"{name} does not drain, and is stopped while it answers"
+                if granted < slept + ENDING_S:
+                    yield f"{name} is killed while it stops"
+                continue
+            with only(environment(container)):
+                settings = PODS[role_of(container)]()
+            if granted < slept + settings.drain_delay_s + settings.grace_s + ENDING_S:
+                yield f"{name} is killed while it drains"
+            if settings.grace_s < longest[role_of(container)]:
+                yield f"{name} cuts off calls of {longest[role_of(container)]:.0f} s"
+            if settings.max_connection_age_s > SHARE_WITHIN_S:
+                yield f"{name}: new pods wait for their share of connections"
+
+
+def serves_its_configuration(documents):
+    """TensorFlow Serving runs with the files of serving_config, and with the flags that its README explains."""
+    folder = PROJECT_ROOT / "serving_config"
+    maps = {
+        document["metadata"]["name"].partition("-flags")[0]: document["data"]
+        for document in of_kind(documents, "ConfigMap")
+        if document["metadata"]["name"].startswith("tf-serving-")
+    }
+    shown = {name: text for data in maps.values() for name, text in data.items()}
+    for name in ("models.config", "batching.config", "monitoring.config"):
+        if shown.get(name) != (folder / name).read_text():
+            yield f"{name} is not the one of serving_config"
+    written = re.search(r"tensorflow_model_server \\\n(.*?)```", (folder / "README.md").read_text(), re.DOTALL)[1]
+    wanted = set(written.replace("\\\n", " ").split())
+    models = set(re.findall(r'name: "(\w+)"', (folder / "models.config").read_text()))
+    for workload in workloads(documents):
+        if workload.app != "tf-serving":
+            continue
+        if set(workload.servers[0].get("args", [])) != wanted:
+            yield f"{workload.name} has other flags than serving_config/README.md"
+        delivered = set()
+        for container in workload.pod.get("initContainers", []):
+            delivered |= set(environment(container).get("ORRERY_DELIVERY_MODELS", "").split(","))
+        if delivered != models:
+            yield f"{workload.name} is given {delivered}, not what models.config serves"
+
+
+def models_are_delivered(documents):
+    """Where models are served, they were checked before the pod starts, and the server cannot change them."""
+    for workload in workloads(documents):
+        for container in workload.servers:
+            mounts = {mount["mountPath"]: mount for mount in container.get("volumeMounts", [])}
+            if "/models" not in mounts:
+                continue
+            if not mounts["/models"].get("readOnly"):
+                yield f"{workload.name} may change its models"
+            first, *later = [c for c in workload.pod.get("initContainers", []) if role_of(c) == "deliver"] or [{}]
+            if first.get("restartPolicy") == "Always" or first.get("args") != ["deliver"]:
+                yield f"{workload.name} starts without models"
+            if not any(c.get("restartPolicy") == "Always" and "--follow" in c["args"] for c in later):
+                yield f"{workload.name} never gets another version"

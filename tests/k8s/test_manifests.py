@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every overlay keeps every policy, and no policy is kept once its guard is gone."""
+
+import pytest
+
+from tests.k8s import code_policies, manifests, network_policies, pod_policies
+
+POLICIES = [
+    pod_policies.restricted,
+    pod_policies.tokenless,
+    pod_policies.bounded,
+    pod_policies.pinned,
+    pod_policies.without_secrets,
+    pod_policies.selected,
+    pod_policies.scaled,
+    code_policies.settings_exist,
+    code_policies.starts,
+    code_policies.ports_agree,
+    code_policies.probed,
+    code_policies.drains,
+    code_policies.serves_its_configuration,
+    code_policies.models_are_delivered,
+    network_policies.along_the_call_graph,
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.__name__)
+def test_an_overlay_keeps(documents, policy):
+    assert list(policy(documents)) == []
+
+
+@pytest.mark.parametrize("component", manifests.COMPONENTS)
+def test_each_component_works_alone(rendered, component, tmp_path):
+    documents = manifests.render_component(component, tmp_path / "overlay")
+    # Components bring the policies of what they add; who may call whom is whole with components/network-policy only.
+    kept = [policy for policy in POLICIES if policy is not network_policies.along_the_call_graph]
+    assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
