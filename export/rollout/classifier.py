@@ -48,9 +48,9 @@ class ClassifierRollout:
         Raises:
             RolloutError: there is none, it is not whole, or it cannot be loaded; the servers are as they were.
         """
-        folder = newest_challenger(self._store, self._name)
-        labels = {label: version for label, version in self.labels.items() if label in {STABLE, CHAMPION, PREVIOUS}}
         stable = self._stable()
+        folder = newest_challenger(self._store, self._name, stable)
+        labels = {label: version for label, version in self.labels.items() if label in {STABLE, CHAMPION, PREVIOUS}}
         labels |= {STABLE: stable, CHAMPION: stable}
         # Pinned first: a version that merely appears in the store must not answer anybody.
         self._apply(labels)
@@ -63,6 +63,7 @@ class ClassifierRollout:
             self._put(set(labels.values()), labels)
             served.rename(folder)
             raise
+        self._retire_unlabelled()
         return version
 
     def canary(self) -> int:
@@ -83,6 +84,7 @@ class ClassifierRollout:
         """
         version = self._labelled(CANARY, "run `rollout canary` first")
         self._apply({STABLE: version, CHAMPION: version, PREVIOUS: self._labelled(STABLE, "")})
+        self._retire_unlabelled()
         return version
 
     def rollback(self, to: int | None = None) -> str:
@@ -99,6 +101,7 @@ class ClassifierRollout:
             version = self._labelled(STABLE, "name a version with --to")
             kept = {label: number for label, number in labels.items() if label not in called_back}
             self._apply(kept)
+            self._retire_unlabelled()
             return f"{' and '.join(called_back)} called back; {version} answers everybody, as before"
         target = labels.get(PREVIOUS) if to is None else to
         if target is None:
@@ -110,6 +113,7 @@ class ClassifierRollout:
         if not (self._store / self._name / str(target)).is_dir():
             raise RolloutError(f"{self._name} {target} is not in {self._store}: nothing has changed")
         self._apply({STABLE: target, CHAMPION: target})
+        self._retire_unlabelled()
         return f"{target} answers everybody again; {labels.get(STABLE, 'the newest version')} does not any more"
 
     def _stable(self) -> int:
@@ -132,9 +136,12 @@ class ClassifierRollout:
         self._servers.await_available(wanted, self._within_s)
         self._put(wanted | configs.pinned(self._config, self._name), labels)
         self._put(wanted, labels)
-        # What no label names and is newer than the champion would be the newest to whoever asks without labels.
+
+    def _retire_unlabelled(self) -> None:
+        """What no label names and is newer than the champion would be the newest to whoever asks without labels."""
+        labels = self.labels
         for version in publish.versions(self._store, self._name):
-            if version > labels[STABLE] and version not in wanted:
+            if version > labels[STABLE] and version not in labels.values():
                 retire(self._store, self._name, version)
 
     def _put(self, versions: set[int], labels: Mapping[str, int]) -> None:

@@ -12,8 +12,13 @@ from grpc_health.v1 import health
 
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
+from gateway.front.open_inference import OpenInferenceServicer, open_inference_handler
+from gateway.front.open_inference_messages import SERVICE as OPEN_INFERENCE
+from gateway.front.open_inference_models import Classifier, Forest
 from gateway.front.prediction import PredictionServicer
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
+from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
@@ -46,14 +51,30 @@ async def mount(
         simulation = await channel_to(settings.simulation_address)
         feedback = await channel_to(settings.feedback_address)
 
-        prediction = PredictionServicer(Judges(models, settings), settings)
+        judges = Judges(models, settings)
+        rollout = Rollout(judges, models, settings)
+        shadow = Shadow(models, settings, rollout.version)
+        stack.push_async_callback(shadow.close)
+        rollout.tell(shadow.observe)
+        await rollout.look()
+        prediction = PredictionServicer(judges, rollout, settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
+        open_inference = OpenInferenceServicer(
+            {
+                settings.classifier_name: Classifier(models, settings.classifier_name),
+                settings.forest_name: Forest(anomaly),
+            },
+            checks,
+            (PREDICTION.full_name, ANOMALY.full_name),
+            settings.prediction_deadline_s,
+        )
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
             (
                 forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
                 forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
                 forward(FEEDBACK, feedback, backend="feedback", cap_s=settings.feedback_deadline_s),
+                open_inference_handler(open_inference),
             )
         )
         timeout_s = settings.health_period_s
@@ -70,7 +91,8 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
-            yield tuple(questions)
+            tasks.append(followers.create_task(rollout.follow()))
+            yield (*questions, OPEN_INFERENCE.full_name)
             for task in tasks:
                 task.cancel()
 

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
-from gateway.front.rules import MODEL_COLUMNS, Verdicts, judge
+from gateway.front.rules import Verdicts, judge
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import Answer, TensorFlowServing
 from gateway.serving.errors import ModelUnusable
+from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.streams import in_order
 from orrery.inference import v1
 

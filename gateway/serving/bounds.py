@@ -103,6 +103,13 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
         **dict.fromkeys(("vx_km_s", "vy_km_s", "vz_km_s"), _VELOCITY_KM_S),
         "beta": Interval(1e-3, 10.0),
     },
+    "EstimateImpactRequest": {
+        "samples": Interval(1, 1_000_000),
+        "target_relative_precision": Interval(1e-3, 1.0),
+        # All there are: any number is a seed.
+        "seed": Interval(0, 2**64),
+    },
+    "ImpactWindow": {"start_tdb_jd": _EPOCH, "end_tdb_jd": _EPOCH},
     "AssessConsequencesRequest": {
         "absolute_magnitude_sigma": Interval(0.0, 5.0),
         "speed_km_s": Interval(1.0, 100.0),
@@ -131,6 +138,8 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "MassOverride": ("mass_kg",),
     "EstimateDeflectionRequest": ("object", "from_tdb_jd", "to_tdb_jd"),
     "DeflectingImpactor": ("mass_kg",),
+    "EstimateImpactRequest": ("object", "window"),
+    "ImpactWindow": ("end_tdb_jd",),
     "AssessConsequencesRequest": ("physical", "speed_km_s"),
     "SubmitClassificationRequest": ("request_id", "designation", "label"),
     "ModelSpec": ("name", "version"),
@@ -149,6 +158,7 @@ COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "EstimateDeflectionRequest": {"lead_time_d": (0, 100)},
     "AssessConsequencesRequest": {"distance_km": (0, 100)},
     "Covariance": {"labels": (6, 9), "values": (36, 81)},
+    "EstimateImpactRequest": {"bodies": (0, 4)},
     "GetConsensusRequest": {"designations": (1, 100)},
 }
 

@@ -271,12 +271,19 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
 
 
 def _check_span(asked: v1.Scenario, epoch_tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    check_within("scenario.duration_days", epoch_tdb_jd + asked.duration_days, asteroid_kernel)
+    check_within(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
+
+
+def check_within(path: str, tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    """Refuse a time that the kernels do not cover.
+
+    Raises:
+        OutsideEphemeris: naming the path.
+    """
     span = ephemeris.span_tdb_jd(asteroid_kernel)
-    last_tdb_jd = span[1] - _LAST_D
-    if not span[0] <= epoch_tdb_jd + asked.duration_days <= last_tdb_jd:
-        raise OutsideEphemeris("scenario.duration_days", span)
-    if not span[0] <= epoch_tdb_jd <= last_tdb_jd:
-        raise OutsideEphemeris(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", span)
+    if not span[0] <= tdb_jd <= span[1] - _LAST_D:
+        raise OutsideEphemeris(path, span)
 
 
 def check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:

@@ -10,11 +10,10 @@ from gateway.serving.errors import FieldViolation, InvalidRequest
 from gateway.simulation.deflection_question import Spacecraft
 from gateway.simulation.encode import approach_message, is_finite
 from gateway.simulation.jobs import Job
-from gateway.simulation.nbody import INTEGRATOR
+from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
 from gateway.simulation.pool import Request
 from gateway.simulation.pushing import OUR_LEAD_TIMES, LeastPush, Met, Question, Response, Search, meet, respond
 from gateway.simulation.scenario import Branch, ProgressReport
-from gateway.simulation.simulate import ephemeris_named
 from orrery.inference import v1
 
 _TAKEN_AS_GIVEN = "the orbit is taken as given: its uncertainty is not propagated"
@@ -143,7 +142,7 @@ def _summary(question: Question, spacecraft: Spacecraft | None) -> v1.Deflection
     provenance = v1.Provenance(
         integrator=INTEGRATOR,
         force_model=question.forces.description,
-        ephemeris=ephemeris_named(question.forces),
+        ephemeris=ephemeris_description(question.forces.asteroid_kernel),
         fidelity=v1.Fidelity.ValueType(question.forces.fidelity),
     )
     return v1.DeflectionSummary(provenance=provenance, notes=notes)

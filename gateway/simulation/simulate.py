@@ -16,7 +16,7 @@ from gateway.simulation.bodies import PROPERTIES, Body, Planet
 from gateway.simulation.branch import MAX_APPROACHES, Follower
 from gateway.simulation.encounters import Approach
 from gateway.simulation.ephemeris import planet_orbits
-from gateway.simulation.nbody import INTEGRATOR, Forces, has_asteroids
+from gateway.simulation.nbody import INTEGRATOR, ephemeris_description, has_asteroids
 from gateway.simulation.scenario import Branch, BranchOutcome, Outcome, ProgressReport, Scenario, Update
 
 Floats = NDArray[np.float64]
@@ -61,18 +61,9 @@ def simulate(
         earth_moid_au=moids,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
-        ephemeris=ephemeris_named(scenario.forces),
+        ephemeris=ephemeris_description(scenario.forces.asteroid_kernel),
         notes=(*scenario.notes, *_notes(scenario, outcomes, asteroids=asteroids)),
     )
-
-
-def ephemeris_named(forces: Forces) -> str:
-    """Planets and asteroids, for the provenance."""
-    kernel = forces.asteroid_kernel
-    named = (
-        f"16 asteroid perturbers from {kernel.name}" if has_asteroids(kernel) and kernel else "no asteroid perturbers"
-    )
-    return f"DE440; {named}"
 
 
 class _Progress:

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from orrery.inference.v1 import consequences_pb2 as _consequences_pb2
 from orrery.inference.v1 import orbit_pb2 as _orbit_pb2
 import builtins as _builtins
 import sys
@@ -149,6 +150,40 @@ BRANCH_UNSPECIFIED: Branch.ValueType  # 0
 BRANCH_BASELINE: Branch.ValueType  # 1
 BRANCH_CHANGED: Branch.ValueType  # 2
 Global___Branch: _TypeAlias = Branch  # noqa: Y015
+
+class _ImpactMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImpactMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImpactMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPACT_METHOD_UNSPECIFIED: _ImpactMethod.ValueType  # 0
+    IMPACT_METHOD_LINEAR: _ImpactMethod.ValueType  # 1
+    """The Gaussian that the uncertainty makes in each encounter's target plane, over the disc that the body and its gravity
+    make there.
+    """
+    IMPACT_METHOD_IMPORTANCE_SAMPLING: _ImpactMethod.ValueType  # 2
+    """Clones drawn around virtual impactors found along the line of variations, and some from the whole uncertainty,
+    weighed by the ratio of densities.
+    """
+    IMPACT_METHOD_MONTE_CARLO: _ImpactMethod.ValueType  # 3
+    """Clones drawn from the whole uncertainty."""
+
+class ImpactMethod(_ImpactMethod, metaclass=_ImpactMethodEnumTypeWrapper):
+    """How a probability came about."""
+
+IMPACT_METHOD_UNSPECIFIED: ImpactMethod.ValueType  # 0
+IMPACT_METHOD_LINEAR: ImpactMethod.ValueType  # 1
+"""The Gaussian that the uncertainty makes in each encounter's target plane, over the disc that the body and its gravity
+make there.
+"""
+IMPACT_METHOD_IMPORTANCE_SAMPLING: ImpactMethod.ValueType  # 2
+"""Clones drawn around virtual impactors found along the line of variations, and some from the whole uncertainty,
+weighed by the ratio of densities.
+"""
+IMPACT_METHOD_MONTE_CARLO: ImpactMethod.ValueType  # 3
+"""Clones drawn from the whole uncertainty."""
+Global___ImpactMethod: _TypeAlias = ImpactMethod  # noqa: Y015
 
 @_typing.final
 class ComputeMoidRequest(_message.Message):
@@ -1552,3 +1587,358 @@ class Provenance(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
+
+@_typing.final
+class EstimateImpactRequest(_message.Message):
+    """How probable it is that an object hits something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    BODIES_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    TARGET_RELATIVE_PRECISION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    method: Global___ImpactMethod.ValueType
+    """Unset: linear where its check holds; else importance sampling around the virtual impactors that a search finds;
+    else (none found, or impacts are common) Monte Carlo.
+    """
+    samples: _builtins.int
+    """Clones drawn at most. Unset: 10,000; 1 to 1,000,000. What a deadline cuts short is lost; the running estimates before
+    it are not.
+    """
+    target_relative_precision: _builtins.float
+    """Sampling stops when half the width of the 95 % interval is at most this part of the probability.
+    Unset: 0.1; 0.001 to 1.
+    """
+    seed: _builtins.int
+    """Same request, same seed: same answer, whatever the number of workers."""
+    @_builtins.property
+    def object(self) -> _orbit_pb2.NearEarthObject:
+        """Needs an uncertainty: a covariance, or sigmas alone (then the reply warns). Its parameters are taken as normally
+        distributed around the object's orbit at the epoch of the covariance.
+        """
+
+    @_builtins.property
+    def window(self) -> Global___ImpactWindow:
+        """When an impact counts. Required."""
+
+    @_builtins.property
+    def bodies(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.Body.ValueType]:
+        """Whose impacts count, each at most once: EARTH, MOON, VENUS, MARS. Empty: all four. An object that hits one of them,
+        or anything else, is gone and hits nothing later.
+        """
+
+    def __init__(
+        self,
+        *,
+        object: _orbit_pb2.NearEarthObject | None = ...,
+        window: Global___ImpactWindow | None = ...,
+        bodies: _abc.Iterable[_orbit_pb2.Body.ValueType] | None = ...,
+        method: Global___ImpactMethod.ValueType = ...,
+        samples: _builtins.int = ...,
+        target_relative_precision: _builtins.float = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "method", b"method", "object", b"object", "samples", b"samples", "seed", b"seed", "target_relative_precision", b"target_relative_precision", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateImpactRequest: _TypeAlias = EstimateImpactRequest  # noqa: Y015
+
+@_typing.final
+class ImpactWindow(_message.Message):
+    """An interval of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TDB_JD_FIELD_NUMBER: _builtins.int
+    END_TDB_JD_FIELD_NUMBER: _builtins.int
+    start_tdb_jd: _builtins.float
+    """Julian date, TDB; not before the epoch of the uncertainty. Unset: that epoch."""
+    end_tdb_jd: _builtins.float
+    """Julian date, TDB; at most 100 years (36525 days) after the epoch of the uncertainty. Required."""
+    def __init__(
+        self,
+        *,
+        start_tdb_jd: _builtins.float | None = ...,
+        end_tdb_jd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd", "start_tdb_jd", b"start_tdb_jd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd", "end_tdb_jd", b"end_tdb_jd", "start_tdb_jd", b"start_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__start_tdb_jd: _TypeAlias = _typing.Literal["start_tdb_jd"]  # noqa: Y015
+    _WhichOneofArgType__start_tdb_jd: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_tdb_jd) -> _WhichOneofReturnType__start_tdb_jd | None: ...
+
+Global___ImpactWindow: _TypeAlias = ImpactWindow  # noqa: Y015
+
+@_typing.final
+class EstimateImpactUpdate(_message.Message):
+    """One message of the stream: progress and running estimates at least each second; the final estimate last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___Progress: ...
+    @_builtins.property
+    def estimate(self) -> Global___ImpactEstimate: ...
+    def __init__(
+        self,
+        *,
+        progress: Global___Progress | None = ...,
+        estimate: Global___ImpactEstimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "progress", b"progress", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "progress", b"progress", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["progress", "estimate"]  # noqa: Y015
+    _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
+
+Global___EstimateImpactUpdate: _TypeAlias = EstimateImpactUpdate  # noqa: Y015
+
+@_typing.final
+class ImpactEstimate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    PROBABILITY_LOW_FIELD_NUMBER: _builtins.int
+    PROBABILITY_HIGH_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    VIRTUAL_IMPACTORS_FIELD_NUMBER: _builtins.int
+    UNDETECTED_PROBABILITY_BOUND_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    PALERMO_SCALE_FIELD_NUMBER: _builtins.int
+    TORINO_SCALE_FIELD_NUMBER: _builtins.int
+    CONSEQUENCES_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """That the object hits any of the bodies within the window; the sum of the table's. 0 says that nothing was seen to
+    hit: probability_high bounds it.
+    """
+    probability_low: _builtins.float
+    """95 % interval of the estimate, given the uncertainty of the orbit. Linear: what the map's error, where it was
+    checked, can do (and never less than 1e-10 upwards). Monte Carlo: Wilson's; without hits 0 to 3 / samples.
+    """
+    probability_high: _builtins.float
+    samples: _builtins.int
+    """Clones drawn for it, and how many of them hit; 0 for the linear estimate."""
+    hits: _builtins.int
+    method: Global___ImpactMethod.ValueType
+    seed: _builtins.int
+    final: _builtins.bool
+    """Whether this is the last."""
+    undetected_probability_bound: _builtins.float
+    """Importance sampling: 95 % bound on what the search may have missed, from the clones that were drawn from the whole
+    uncertainty. The search itself sees far less than that.
+    """
+    palermo_scale: _builtins.float
+    """In the final estimate, where the object's mass, diameter or H is known: of all impacts on Earth in the table, with
+    the time of each counted from the epoch of the uncertainty (Chesley et al. 2002: the sum of 10^PS). Unset where none
+    is seen to be possible.
+    """
+    torino_scale: _builtins.int
+    """The greatest of the table; as VirtualImpactor.torino_scale."""
+    @_builtins.property
+    def virtual_impactors(self) -> _containers.RepeatedCompositeFieldContainer[Global___VirtualImpactor]:
+        """One row an encounter with impacts, by time; impacts on one body at most 10 days apart are one encounter. The linear
+        estimate has a row for every encounter within 0.05 au. At most 20, the most probable.
+        """
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to keep in mind, and why the linear estimate was not enough."""
+
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """In the final estimate."""
+
+    @_builtins.property
+    def consequences(self) -> _consequences_pb2.ImpactConsequences:
+        """Of the most probable impact on Earth (on another body where there is none on Earth)."""
+
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float = ...,
+        probability_low: _builtins.float = ...,
+        probability_high: _builtins.float = ...,
+        samples: _builtins.int = ...,
+        hits: _builtins.int = ...,
+        method: Global___ImpactMethod.ValueType = ...,
+        seed: _builtins.int = ...,
+        final: _builtins.bool = ...,
+        virtual_impactors: _abc.Iterable[Global___VirtualImpactor] | None = ...,
+        undetected_probability_bound: _builtins.float | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        provenance: Global___Provenance | None = ...,
+        palermo_scale: _builtins.float | None = ...,
+        torino_scale: _builtins.int | None = ...,
+        consequences: _consequences_pb2.ImpactConsequences | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "palermo_scale", b"palermo_scale", "provenance", b"provenance", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "palermo_scale", b"palermo_scale", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__palermo_scale: _TypeAlias = _typing.Literal["palermo_scale"]  # noqa: Y015
+    _WhichOneofArgType__palermo_scale: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale"]  # noqa: Y015
+    _WhichOneofReturnType__torino_scale: _TypeAlias = _typing.Literal["torino_scale"]  # noqa: Y015
+    _WhichOneofArgType__torino_scale: _TypeAlias = _typing.Literal["_torino_scale", b"_torino_scale"]  # noqa: Y015
+    _WhichOneofReturnType__undetected_probability_bound: _TypeAlias = _typing.Literal["undetected_probability_bound"]  # noqa: Y015
+    _WhichOneofArgType__undetected_probability_bound: _TypeAlias = _typing.Literal["_undetected_probability_bound", b"_undetected_probability_bound"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__palermo_scale) -> _WhichOneofReturnType__palermo_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__torino_scale) -> _WhichOneofReturnType__torino_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__undetected_probability_bound) -> _WhichOneofReturnType__undetected_probability_bound | None: ...
+
+Global___ImpactEstimate: _TypeAlias = ImpactEstimate  # noqa: Y015
+
+@_typing.final
+class VirtualImpactor(_message.Message):
+    """Impacts in one encounter: first impacts, so that rows exclude each other and never add up to more than 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BODY_FIELD_NUMBER: _builtins.int
+    TIME_TDB_JD_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    PROBABILITY_LOW_FIELD_NUMBER: _builtins.int
+    PROBABILITY_HIGH_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    SIGMA_FIELD_NUMBER: _builtins.int
+    SIGMA_DISTANCE_FIELD_NUMBER: _builtins.int
+    ELLIPSE_FIELD_NUMBER: _builtins.int
+    LINEAR_ERROR_FIELD_NUMBER: _builtins.int
+    IMPACT_VELOCITY_KM_S_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    body: _orbit_pb2.Body.ValueType
+    time_tdb_jd: _builtins.float
+    """When the most probable impactor crosses the surface (mean radius); where none is within reach, when the nominal orbit
+    is nearest.
+    """
+    probability: _builtins.float
+    probability_low: _builtins.float
+    probability_high: _builtins.float
+    hits: _builtins.int
+    sigma: _builtins.float
+    """How far the most probable impactor is from the nominal orbit: along the line of variations, positive towards
+    growing zeta, in sigma; and all in all, in sigma. Absent where none is within reach (the linear estimate's rows).
+    """
+    sigma_distance: _builtins.float
+    linear_error: _builtins.float
+    """Linear estimate: by how much the full integration misses the map's prediction at the point that was checked, in
+    parts of the capture radius; up to 0.1 is taken to hold.
+    """
+    impact_velocity_km_s: _builtins.float
+    """Relative to the body, when it crosses the surface."""
+    @_builtins.property
+    def ellipse(self) -> Global___TargetPlaneEllipse:
+        """The image of the uncertainty in the target plane, to first order around that impactor; in the final estimate."""
+
+    @_builtins.property
+    def entry(self) -> Global___AtmosphericEntry:
+        """Of the most probable impactor, for Earth; in the final estimate."""
+
+    @_builtins.property
+    def scales(self) -> _consequences_pb2.HazardScales:
+        """In the final estimate, for Earth, where the object's mass, diameter or H is known."""
+
+    def __init__(
+        self,
+        *,
+        body: _orbit_pb2.Body.ValueType = ...,
+        time_tdb_jd: _builtins.float = ...,
+        probability: _builtins.float = ...,
+        probability_low: _builtins.float = ...,
+        probability_high: _builtins.float = ...,
+        hits: _builtins.int = ...,
+        sigma: _builtins.float | None = ...,
+        sigma_distance: _builtins.float | None = ...,
+        ellipse: Global___TargetPlaneEllipse | None = ...,
+        linear_error: _builtins.float | None = ...,
+        impact_velocity_km_s: _builtins.float | None = ...,
+        entry: Global___AtmosphericEntry | None = ...,
+        scales: _consequences_pb2.HazardScales | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "ellipse", b"ellipse", "entry", b"entry", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "body", b"body", "ellipse", b"ellipse", "entry", b"entry", "hits", b"hits", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__impact_velocity_km_s: _TypeAlias = _typing.Literal["impact_velocity_km_s"]  # noqa: Y015
+    _WhichOneofArgType__impact_velocity_km_s: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s"]  # noqa: Y015
+    _WhichOneofReturnType__linear_error: _TypeAlias = _typing.Literal["linear_error"]  # noqa: Y015
+    _WhichOneofArgType__linear_error: _TypeAlias = _typing.Literal["_linear_error", b"_linear_error"]  # noqa: Y015
+    _WhichOneofReturnType__sigma: _TypeAlias = _typing.Literal["sigma"]  # noqa: Y015
+    _WhichOneofArgType__sigma: _TypeAlias = _typing.Literal["_sigma", b"_sigma"]  # noqa: Y015
+    _WhichOneofReturnType__sigma_distance: _TypeAlias = _typing.Literal["sigma_distance"]  # noqa: Y015
+    _WhichOneofArgType__sigma_distance: _TypeAlias = _typing.Literal["_sigma_distance", b"_sigma_distance"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__impact_velocity_km_s) -> _WhichOneofReturnType__impact_velocity_km_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__linear_error) -> _WhichOneofReturnType__linear_error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sigma) -> _WhichOneofReturnType__sigma | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sigma_distance) -> _WhichOneofReturnType__sigma_distance | None: ...
+
+Global___VirtualImpactor: _TypeAlias = VirtualImpactor  # noqa: Y015
+
+@_typing.final
+class TargetPlaneEllipse(_message.Message):
+    """One sigma of the uncertainty in a target plane (see BPlane)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    XI_KM_FIELD_NUMBER: _builtins.int
+    ZETA_KM_FIELD_NUMBER: _builtins.int
+    SEMI_MAJOR_AXIS_KM_FIELD_NUMBER: _builtins.int
+    SEMI_MINOR_AXIS_KM_FIELD_NUMBER: _builtins.int
+    ANGLE_DEG_FIELD_NUMBER: _builtins.int
+    CAPTURE_RADIUS_KM_FIELD_NUMBER: _builtins.int
+    V_INFINITY_KM_S_FIELD_NUMBER: _builtins.int
+    xi_km: _builtins.float
+    """Its centre."""
+    zeta_km: _builtins.float
+    semi_major_axis_km: _builtins.float
+    """The stretching: km in the plane for a sigma along the line of variations."""
+    semi_minor_axis_km: _builtins.float
+    """The width."""
+    angle_deg: _builtins.float
+    """Of the major axis, from xi towards zeta, 0 to 180."""
+    capture_radius_km: _builtins.float
+    """Impact parameter of a grazing hit: the disc's radius."""
+    v_infinity_km_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        xi_km: _builtins.float = ...,
+        zeta_km: _builtins.float = ...,
+        semi_major_axis_km: _builtins.float = ...,
+        semi_minor_axis_km: _builtins.float = ...,
+        angle_deg: _builtins.float = ...,
+        capture_radius_km: _builtins.float = ...,
+        v_infinity_km_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["angle_deg", b"angle_deg", "capture_radius_km", b"capture_radius_km", "semi_major_axis_km", b"semi_major_axis_km", "semi_minor_axis_km", b"semi_minor_axis_km", "v_infinity_km_s", b"v_infinity_km_s", "xi_km", b"xi_km", "zeta_km", b"zeta_km"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetPlaneEllipse: _TypeAlias = TargetPlaneEllipse  # noqa: Y015

@@ -48,6 +48,10 @@ class SimulationServiceStub:
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    EstimateImpact: _grpc.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateImpactRequest, _simulation_service_pb2.EstimateImpactUpdate]
+    """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     EstimateDeflection: _grpc.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]
     """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
@@ -72,6 +76,10 @@ class SimulationServiceAsyncStub(SimulationServiceStub):
     """The same with progress, encounters and trajectory as they are found; the result comes last.
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    EstimateImpact: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateImpactRequest, _simulation_service_pb2.EstimateImpactUpdate]  # type: ignore[assignment]
+    """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
     EstimateDeflection: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]  # type: ignore[assignment]
@@ -119,6 +127,16 @@ class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
         """The same with progress, encounters and trajectory as they are found; the result comes last.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateImpact(
+        self,
+        request: _simulation_service_pb2.EstimateImpactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_service_pb2.EstimateImpactUpdate], _abc.AsyncIterator[_simulation_service_pb2.EstimateImpactUpdate]]:
+        """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
 
