@@ -12,7 +12,7 @@ from gateway.serving.interceptor import Context
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflecting import deflect
-from gateway.simulation.deflection_question import read_question
+from gateway.simulation.deflection_question import read_deflection
 from gateway.simulation.encode import result_message, update_message
 from gateway.simulation.impact import encode as impact_encode
 from gateway.simulation.impact.decode import read_question
@@ -59,7 +59,8 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """The encounter, the curve as it is found, the smallest pushes; a summary last."""
         del context
         loop = asyncio.get_running_loop()
-        question, spacecraft = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        asked = await loop.run_in_executor(self._executor, read_deflection, request, self._asteroid_kernel)
+        question, spacecraft = asked
         with self._pool.admit() as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
