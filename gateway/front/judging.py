@@ -134,7 +134,9 @@ class Judges:
                 rules = judge(rows)
             else:
                 rules = await asyncio.to_thread(judge, rows)
-            return _judgement(await asking, rules, len(rows), self._name)
+            said = _judgement(await asking, rules, len(rows), self._name)
+            metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
+            return said
         finally:
             asking.cancel()
 
