@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench overload lint protos protos-check client-check examples models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve test accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
@@ -38,6 +38,9 @@ accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities,
 bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/benchmarks/physics.md (minutes)
 	$(UV) pip install --quiet --constraint requirements.lock --group bench
 	$(BIN)/python -m bench physics
+
+bench-scale: $(INSTALLED) ## measure a clone-year and an object of a nightly run: docs/benchmarks/scale.md (two minutes)
+	$(BIN)/python -m bench scale
 
 bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmarks/{anomaly,gateway}.md (minutes)
 	$(BIN)/python -m bench anomaly

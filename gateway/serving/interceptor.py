@@ -21,6 +21,7 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
+from gateway.serving.callers import CALLER
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, reason_in, status_of
 from gateway.serving.guard import Guard
@@ -166,7 +167,11 @@ class _Method:
 
     async def _admit(self, context: Context, size_bytes: int) -> str:
         guard = self.hooks.guard
-        return "" if guard is None else await guard.admit(self.name, context, size_bytes)
+        if guard is None:
+            return ""
+        caller = await guard.admit(self.name, context, size_bytes)
+        CALLER.set(caller)
+        return caller
 
     def opener(self, parse: Callable[[bytes], Any] | None) -> _Open:
         """Lets a call in, then decodes its request (which is forwarded as bytes where there is no decoder)."""
