@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 
+from gateway.front.drift import front_monitor
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
 from gateway.front.prediction import PredictionServicer
@@ -53,6 +54,10 @@ async def mount(
         shadow = Shadow(models, settings, rollout.version)
         stack.push_async_callback(shadow.close)
         rollout.tell(shadow.observe)
+        drift = front_monitor(models, settings)
+        rollout.tell(
+            lambda rows, said: drift.observe(said.version, rows, said.pha_probability, said.class_probabilities)
+        )
         await rollout.look()
         prediction = PredictionServicer(judges, rollout, settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
@@ -78,7 +83,7 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
-            tasks.append(followers.create_task(rollout.follow()))
+            tasks += [followers.create_task(work) for work in (rollout.follow(), drift.follow())]
             yield tuple(questions)
             for task in tasks:
                 task.cancel()
