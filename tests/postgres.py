@@ -62,9 +62,9 @@ class Cluster:
         (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def stop(self):
-        """In an orderly way, connections or not; a server that is down stays down."""
+        """At once: nobody will start it again."""
         if self._process is not None and self._process.poll() is None:
-            self._run("pg_ctl", "stop", "--pgdata", self.data, "--mode=fast", "--silent")
+            self._run("pg_ctl", "stop", "--pgdata", self.data, "--mode=immediate", "--silent")
             self._process.wait()
 
     def fresh_url(self):

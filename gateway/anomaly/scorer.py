@@ -97,7 +97,7 @@ class Forest:
         return Scores(score, score >= self._threshold, percentile, features)
 
     def _run(self, orbits: Floats) -> tuple[Floats, Floats]:
-        score, features = self._session.run(["score", "features"], {"orbits": orbits})
+        score, features = self._session.run(["score", "features"], {"orbits": np.ascontiguousarray(orbits)})
         return score, features
 
     def _warm_up(self, folder: Path) -> None:

@@ -4,14 +4,22 @@
 import argparse
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 
 from gateway.feedback import app
+from gateway.feedback.backup import back_up, restore
+from gateway.feedback.consensus import Status
 from gateway.feedback.extraction_files import write_run
+from gateway.feedback.gold import EXACT_RULE, LIST, choose_from_catalogue, read_list
+from gateway.feedback.labels import label_name, label_of, question_name
 from gateway.feedback.settings import StoreSettings
 from gateway.feedback.store.contributors import ModelVersion
-from gateway.feedback.store.extraction import ModelOfAnotherRun, UnknownRun
+from gateway.feedback.store.copies import NotRestored
+from gateway.feedback.store.extraction import UnknownRun
 from gateway.feedback.store.store import Store
+from gateway.serving.checksums import NotWhole
 from gateway.serving.errors import ServingError
+from gateway.serving.settings import ModelStoreSettings
 
 
 def main() -> None:
@@ -22,7 +30,7 @@ def main() -> None:
     arguments = _parser().parse_args()
     try:
         arguments.run(arguments)
-    except (ServingError, ModelOfAnotherRun, UnknownRun, OSError, ValueError) as error:
+    except (ServingError, NotRestored, NotWhole, UnknownRun, CalledProcessError, OSError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
@@ -42,6 +50,34 @@ def _parser() -> argparse.ArgumentParser:
     trained.add_argument("--model", required=True)
     trained.add_argument("--version", required=True, type=int)
     trained.set_defaults(run=_trained)
+
+    gold = commands.add_parser("gold", help="choose objects whose answer is known (gateway/feedback/gold.py)")
+    source = gold.add_mutually_exclusive_group(required=True)
+    source.add_argument("--catalogue", type=Path, help="CSV of orbits, judged by the exact rule")
+    source.add_argument("--list", type=Path, help="CSV of designations and labels")
+    gold.add_argument("--per-class", type=int, default=50, help="objects of a catalogue for each answer")
+    gold.add_argument("--seed", type=int, default=1)
+    gold.set_defaults(run=_gold)
+
+    queue = commands.add_parser("queue", help="list what experts are to look at")
+    queue.set_defaults(run=_queue)
+
+    decide = commands.add_parser("decide", help="an expert's verdict, which goes before consensus")
+    decide.add_argument("designation")
+    decide.add_argument("label", type=label_of, help="DATA_ERROR, INTERESTING, ...")
+    decide.set_defaults(run=_decide)
+
+    backup = commands.add_parser("backup", help="copy the store and the models to a folder to be made")
+    backup.add_argument("folder", type=Path)
+    backup.set_defaults(run=_backup)
+
+    restore = commands.add_parser("restore", help="put a backup in place of nothing, or with --force of what is there")
+    restore.add_argument("folder", type=Path)
+    restore.add_argument("--force", action="store_true")
+    restore.set_defaults(run=_restore)
+
+    migrate = commands.add_parser("migrate", help="make the tables, or bring older ones up to date")
+    migrate.set_defaults(run=_migrate)
     return parser
 
 
@@ -56,6 +92,55 @@ def _extract(arguments: argparse.Namespace) -> None:
 def _trained(arguments: argparse.Namespace) -> None:
     with _opened() as store:
         store.record_training(arguments.run_id, ModelVersion(arguments.model, arguments.version))
+
+
+def _gold(arguments: argparse.Namespace) -> None:
+    if arguments.list is not None:
+        source, objects = LIST, read_list(arguments.list)
+    else:
+        source = EXACT_RULE
+        objects = choose_from_catalogue(arguments.catalogue, arguments.per_class, arguments.seed)
+    with _opened() as store:
+        counts = store.replace_gold(source, objects)
+    print("gold objects: " + ", ".join(f"{label_name(label)} {count}" for label, count in counts.items()))
+
+
+def _queue(_: argparse.Namespace) -> None:
+    with _opened() as store:
+        waiting = [
+            (designation, question_name(question), consensus)
+            for (designation, question), consensus, _ in store.consensus()
+            if consensus.status is Status.EXPERT_QUEUE
+        ]
+    for designation, question, consensus in sorted(waiting, key=lambda one: one[:2]):
+        shares = ", ".join(f"{label_name(label)} {share:.2f}" for label, share in sorted(consensus.shares.items()))
+        print(f"{designation}\t{question}\t{shares}")
+
+
+def _decide(arguments: argparse.Namespace) -> None:
+    with _opened() as store:
+        store.decide(arguments.designation, arguments.label)
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    with _opened() as store:
+        manifest = back_up(store.database, ModelStoreSettings().model_store, arguments.folder)
+    print(f"{manifest['rows']['votes']} votes, {len(manifest['model_versions'])} model versions: {arguments.folder}")
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    with Store(StoreSettings()) as store:
+        said = restore(store.database, ModelStoreSettings().model_store, arguments.folder, force=arguments.force)
+        store.open()
+    print(
+        f"{said['rows']['votes']} votes, {len(said['model_versions'])} model versions of {said['created_utc']};"
+        f" {said['erased_again']} contributors erased again"
+    )
+
+
+def _migrate(_: argparse.Namespace) -> None:
+    with Store(StoreSettings(migrate=True)) as store:
+        store.open()
 
 
 def _opened() -> Store:

@@ -13,6 +13,9 @@ from grpc_health.v1 import health
 from gateway.front.drift import front_monitor
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
+from gateway.front.open_inference import OpenInferenceServicer, open_inference_handler
+from gateway.front.open_inference_messages import SERVICE as OPEN_INFERENCE
+from gateway.front.open_inference_models import Classifier, Forest
 from gateway.front.prediction import PredictionServicer
 from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
@@ -61,12 +64,22 @@ async def mount(
         await rollout.look()
         prediction = PredictionServicer(judges, rollout, settings)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
+        open_inference = OpenInferenceServicer(
+            {
+                settings.classifier_name: Classifier(models, settings.classifier_name),
+                settings.forest_name: Forest(anomaly),
+            },
+            checks,
+            (PREDICTION.full_name, ANOMALY.full_name),
+            settings.prediction_deadline_s,
+        )
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
             (
                 forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
                 forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
                 forward(FEEDBACK, feedback, backend="feedback", cap_s=settings.feedback_deadline_s),
+                open_inference_handler(open_inference),
             )
         )
         timeout_s = settings.health_period_s
@@ -84,7 +97,7 @@ async def mount(
                 for service, is_ready in questions.items()
             ]
             tasks += [followers.create_task(work) for work in (rollout.follow(), drift.follow())]
-            yield tuple(questions)
+            yield (*questions, OPEN_INFERENCE.full_name)
             for task in tasks:
                 task.cancel()
 

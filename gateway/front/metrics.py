@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the front counts of itself."""
 
+import numpy as np
+from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge, Histogram
 
 BATCH_ROWS = Histogram(
@@ -18,6 +20,15 @@ QUEUE_SECONDS = Histogram(
     "Time that a caller's objects waited for a call to the model server to begin.",
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
 )
+# Where the network and the definition part, the network has drifted or the sky has: the definition is exact.
+JUDGED = Counter(
+    "orrery_front_judged_total",
+    "Objects by what the network and what the exact rule say of them.",
+    ["network", "rule"],
+)
+_VERDICTS = ("harmless", "hazardous")
+_JUDGED = [[JUDGED.labels(network, rule) for rule in _VERDICTS] for network in _VERDICTS]
+
 CACHE_REQUESTS = Counter("orrery_front_cache_requests_total", "Requests that looked into the cache.", ["outcome"])
 CACHE_HITS = CACHE_REQUESTS.labels("hit")
 CACHE_MISSES = CACHE_REQUESTS.labels("miss")
@@ -57,3 +68,17 @@ SHADOW_FAILED = Counter(
 SHADOW_LEFT_OUT = Counter(
     "orrery_front_shadow_left_out_total", "Calls to the challenger that would have been too many."
 )
+
+def count_judged(network: NDArray[np.bool_], rule: NDArray[np.bool_], moid_au: NDArray[np.float64]) -> None:
+    """Count verdicts; objects without a MOID have none by the rule.
+
+    Args:
+        network: (N,).
+        rule: (N,).
+        moid_au: (N,), NaN where it is unknown.
+    """
+    known = ~np.isnan(moid_au)
+    cells = np.bincount((2 * network[known] + rule[known]).astype(np.intp), minlength=4)
+    for cell, count in enumerate(cells.tolist()):
+        if count:
+            _JUDGED[cell // 2][cell % 2].inc(count)

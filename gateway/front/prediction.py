@@ -16,7 +16,7 @@ from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
 from gateway.serving.interceptor import Context
-from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbit_rows
+from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
@@ -27,8 +27,6 @@ _FEW_ROWS: Final = 256
 """Up to here columns are read and written on the event loop: a thread's hop costs as much as the work."""
 _MOST_CACHED_ROWS: Final = 64
 """Of one request: what is asked in bulk is not asked again soon, and would sweep out what is."""
-# Positions in the rows of `read_orbit_rows` of what is judged before H: q, e, i, node, argument of perihelion.
-_SHAPE: Final = 5
 
 
 class PredictionServicer(v1.PredictionServiceServicer):
@@ -98,14 +96,8 @@ def _read_rows(request: v1.PredictRequest) -> Floats:
     """
     violations = Violations()
     check(request, violations)
-    magnitudes = read_absolute_magnitudes(request.objects, violations)
-    orbits = read_orbit_rows(request.objects, violations, closed=True)
-    rows = np.empty_like(orbits)
-    rows[:, :_SHAPE] = orbits[:, :_SHAPE]
-    rows[:, _SHAPE] = magnitudes
-    rows[:, -1] = orbits[:, -1]
     # -0.0 and 0.0 are one number, and one key of the cache.
-    return rows + 0.0
+    return read_model_rows(request.objects, violations) + 0.0
 
 
 def _read_columns(request: v1.PredictColumnsRequest) -> Floats:

@@ -22,6 +22,8 @@ class FrontSettings(ServingSettings):
     feedback_address: str = "127.0.0.1:50054"
 
     classifier_name: str = "neo_classifier"
+    # As the Open Inference Protocol calls what the anomaly pod serves.
+    forest_name: str = "neo_anomaly"
 
     # The longest a call may take, whatever deadline its caller set (or forgot to set).
     prediction_deadline_s: float = Field(default=10.0, gt=0)

@@ -20,7 +20,7 @@ from grpc_status import rpc_status
 
 from gateway.serving import metrics
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
-from gateway.serving.errors import FieldViolation, InvalidRequest, status_of
+from gateway.serving.errors import FieldViolation, InvalidRequest, reason_in, status_of
 from gateway.serving.guard import Guard
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
@@ -133,6 +133,10 @@ class _Method:
         seconds.observe(elapsed_s)
         handled.inc()
 
+    def refused(self, reason: str) -> None:
+        """Count why a call was refused."""
+        metrics.REFUSED.labels(*self._labels, reason).inc()
+
     async def _admit(self, context: Context, size_bytes: int) -> str:
         guard = self.hooks.guard
         return "" if guard is None else await guard.admit(self.name, context, size_bytes)
@@ -242,6 +246,7 @@ class _Observed:
             self._end("OK" if error is None else "CANCELLED")
             return
         status = status_of(error, self._request_id)
+        self._served.refused(reason_in(status))
         if status.code == code_pb2.INTERNAL:
             log.error("internal error", method=self._served.name, exc_info=error)
             if self._served.hooks.report is not None:

@@ -16,14 +16,14 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
-def run(stack, *command):
-    shown = subprocess.run([sys.executable, *command, stack["front"]], capture_output=True, text=True, check=False)
+def run(stack, *command, pod="front"):
+    shown = subprocess.run([sys.executable, *command, stack[pod]], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
     return shown.stdout
 
 
 def test_the_demo_prints_what_the_readme_shows(stack):
-    printed = run(stack, "client/examples/ask.py")
+    printed = run(stack, "client/examples/ask.py") + run(stack, "client/examples/ask_rest.py", pod="edge")
     shown, _, last_words = blocks("text")[0].rpartition("\nall pods")
     assert last_words == " have drained and stopped\n"
     # Physics is the same everywhere; a freshly trained network's third digit is not.

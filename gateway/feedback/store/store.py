@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The store as the pod and its commands use it: every method is one transaction, or one snapshot."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -10,9 +10,10 @@ from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from gateway.feedback.consensus import Consensus
+from gateway.feedback.gold import Gold
 from gateway.feedback.pseudonyms import Pseudonyms, read_secret
 from gateway.feedback.settings import StoreSettings
-from gateway.feedback.store import contributors, extraction, migrating
+from gateway.feedback.store import contributors, curation, extraction, migrating
 from gateway.feedback.store import votes as ballots
 from gateway.feedback.store.contributors import Erasure, ModelVersion
 from gateway.feedback.store.database import Database, StoreUnavailable, translated
@@ -150,6 +151,19 @@ class Store:
     def record_training(self, run_id: str, model: ModelVersion) -> None:
         """See `extraction.record_training`."""
         self.write(lambda connection: extraction.record_training(connection, run_id, model))
+
+    def replace_gold(self, source: str, objects: Iterable[Gold]) -> dict[int, int]:
+        """See `curation.replace_gold`; how many there are now, by label."""
+
+        def work(connection: Connection) -> dict[int, int]:
+            curation.replace_gold(connection, source, objects)
+            return curation.gold_counts(connection)
+
+        return self.write(work)
+
+    def decide(self, designation: str, label: int) -> None:
+        """See `curation.decide`."""
+        self.write(lambda connection: curation.decide(connection, designation, label))
 
     def check(self) -> int:
         """Ask the database something.

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import astuple, dataclass
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Select, and_, func, insert, select
+from sqlalchemy import Connection, Select, and_, bindparam, func, insert, select
 
 from gateway.feedback.clock import now_unix_us
 from gateway.feedback.consensus import (
@@ -30,7 +30,16 @@ from gateway.serving.errors import RequestIdReused
 # A question about an object.
 Subject: TypeAlias = tuple[str, int]
 
-_SHOWN = ("shown_name", "shown_version", "shown_label", "shown_variant")
+# Built once: see contributors.py.
+_BY_REQUEST: Final = select(votes).where(votes.c.request_id == bindparam("request_id"))
+_FIRST: Final = select(votes.c.vote_id).where(
+    votes.c.designation == bindparam("designation"),
+    votes.c.question == bindparam("question"),
+    votes.c.pseudonym == bindparam("pseudonym"),
+    votes.c.counted,
+)
+_ADD: Final = insert(votes)
+_SHOWN: Final = ("shown_name", "shown_version", "shown_label", "shown_variant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +92,7 @@ def keep(connection: Connection, pseudonyms: Pseudonyms, submission: Submission)
         RequestIdReused: its id belongs to another vote.
         IntegrityError: another process was quicker with the same id, contributor or object; try again.
     """
-    before = connection.execute(select(votes).where(votes.c.request_id == submission.request_id)).one_or_none()
+    before = connection.execute(_BY_REQUEST, {"request_id": submission.request_id}).one_or_none()
     if before is not None:
         pseudonym = find(connection, pseudonyms, submission.token) if submission.token else None
         kept = (before.designation, before.label, _shown(before), before.pseudonym, before.pseudonym is None)
@@ -94,18 +103,20 @@ def keep(connection: Connection, pseudonyms: Pseudonyms, submission: Submission)
     question = QUESTION_OF[submission.label]
     counted = pseudonym is None or not _has_voted(connection, pseudonym, submission.designation, question)
     receipt = Receipt(submission.request_id, str(uuid.uuid4()), now_unix_us(), counted)
+    shown = (None,) * len(_SHOWN) if submission.shown is None else astuple(submission.shown)
     connection.execute(
-        insert(votes).values(
-            request_id=receipt.request_id,
-            receipt_id=receipt.receipt_id,
-            pseudonym=pseudonym,
-            designation=submission.designation,
-            question=question,
-            label=submission.label,
-            **dict(zip(_SHOWN, astuple(submission.shown), strict=True)) if submission.shown else {},
-            received_unix_us=receipt.received_unix_us,
-            counted=counted,
-        )
+        _ADD,
+        {
+            "request_id": receipt.request_id,
+            "receipt_id": receipt.receipt_id,
+            "pseudonym": pseudonym,
+            "designation": submission.designation,
+            "question": question,
+            "label": submission.label,
+            **dict(zip(_SHOWN, shown, strict=True)),
+            "received_unix_us": receipt.received_unix_us,
+            "counted": counted,
+        },
     )
     if counted and pseudonym is not None:
         count_for_gold(connection, submission.designation, question, submission.label)
@@ -182,13 +193,8 @@ def _shown(row: Any) -> Shown | None:
 
 
 def _has_voted(connection: Connection, pseudonym: bytes, designation: str, question: int) -> bool:
-    query = select(votes.c.vote_id).where(
-        votes.c.designation == designation,
-        votes.c.question == question,
-        votes.c.pseudonym == pseudonym,
-        votes.c.counted,
-    )
-    return connection.execute(query).first() is not None
+    asked = {"designation": designation, "question": question, "pseudonym": pseudonym}
+    return connection.execute(_FIRST, asked).first() is not None
 
 
 def _first_votes(designations: Collection[str] | None) -> Select[Any]:

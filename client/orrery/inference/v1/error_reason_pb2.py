@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&orrery/inference/v1/error_reason.proto\x12\x13orrery.inference.v1*\xf8\x03\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_OUTSIDE_EPHEMERIS\x10\x03\x12$\n ERROR_REASON_BACKEND_UNAVAILABLE\x10\x04\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x05\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x06\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x07\x12\x1a\n\x16\x45RROR_REASON_CANCELLED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_MODEL_UNUSABLE\x10\t\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\n\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x0c\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\r\x12\x1b\n\x17\x45RROR_REASON_STORE_FULL\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&orrery/inference/v1/error_reason.proto\x12\x13orrery.inference.v1*\xe6\x04\n\x0b\x45rrorReason\x12\x1c\n\x18\x45RROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x45RROR_REASON_INVALID_FIELD\x10\x01\x12 \n\x1c\x45RROR_REASON_MODEL_NOT_FOUND\x10\x02\x12\"\n\x1e\x45RROR_REASON_OUTSIDE_EPHEMERIS\x10\x03\x12$\n ERROR_REASON_BACKEND_UNAVAILABLE\x10\x04\x12\"\n\x1e\x45RROR_REASON_DEADLINE_EXCEEDED\x10\x05\x12\x1b\n\x17\x45RROR_REASON_OVERLOADED\x10\x06\x12\x19\n\x15\x45RROR_REASON_INTERNAL\x10\x07\x12\x1a\n\x16\x45RROR_REASON_CANCELLED\x10\x08\x12\x1f\n\x1b\x45RROR_REASON_MODEL_UNUSABLE\x10\t\x12 \n\x1c\x45RROR_REASON_UNAUTHENTICATED\x10\n\x12\"\n\x1e\x45RROR_REASON_PERMISSION_DENIED\x10\x0b\x12\x1f\n\x1b\x45RROR_REASON_QUOTA_EXCEEDED\x10\x0c\x12\"\n\x1e\x45RROR_REASON_REQUEST_ID_REUSED\x10\r\x12\x1b\n\x17\x45RROR_REASON_STORE_FULL\x10\x0e\x12\x1f\n\x1b\x45RROR_REASON_NO_SUCH_METHOD\x10\x14\x12\"\n\x1e\x45RROR_REASON_REQUEST_TOO_LARGE\x10\x15\x12\'\n#ERROR_REASON_UNSUPPORTED_MEDIA_TYPE\x10\x16\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orrery.inference.v1.error_r
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERRORREASON']._serialized_start=64
-  _globals['_ERRORREASON']._serialized_end=568
+  _globals['_ERRORREASON']._serialized_end=678
 # @@protoc_insertion_point(module_scope)

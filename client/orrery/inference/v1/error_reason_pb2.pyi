@@ -53,6 +53,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The store of feedback has no room left; an operator has to act. google.rpc.RetryInfo says when
     to try again.
     """
+    ERROR_REASON_NO_SUCH_METHOD: _ErrorReason.ValueType  # 20
+    """UNIMPLEMENTED. No such method; over REST no such path, or not with this HTTP method."""
+    ERROR_REASON_REQUEST_TOO_LARGE: _ErrorReason.ValueType  # 21
+    """RESOURCE_EXHAUSTED. The request is larger than the gateway takes; send it in parts."""
+    ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 22
+    """INVALID_ARGUMENT. Over REST: the request is not application/json, or is compressed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The published reasons of google.rpc.ErrorInfo; its domain is "inference.orrery". The reason is the name of the value
@@ -90,4 +96,10 @@ ERROR_REASON_STORE_FULL: ErrorReason.ValueType  # 14
 """RESOURCE_EXHAUSTED. The store of feedback has no room left; an operator has to act. google.rpc.RetryInfo says when
 to try again.
 """
+ERROR_REASON_NO_SUCH_METHOD: ErrorReason.ValueType  # 20
+"""UNIMPLEMENTED. No such method; over REST no such path, or not with this HTTP method."""
+ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 21
+"""RESOURCE_EXHAUSTED. The request is larger than the gateway takes; send it in parts."""
+ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 22
+"""INVALID_ARGUMENT. Over REST: the request is not application/json, or is compressed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

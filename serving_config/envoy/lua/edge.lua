@@ -1,0 +1,109 @@
+-- SPDX-License-Identifier: GPL-3.0-or-later
+-- The outer filter: paths, HTTP methods and media types of REST on the way in; problem documents and the media types of
+-- streams on the way out. gRPC and gRPC-Web pass untouched.
+
+local HERE = "orrery.edge"
+
+local function refuse(handle, status, headers, detail)
+  local told = problem.refusal(status)
+  told.detail = detail or told.detail
+  local all = {[":status"] = tostring(status), ["content-type"] = problem.CONTENT_TYPE}
+  for name, value in pairs(headers or {}) do all[name] = value end
+  handle:respond(all, problem.document(status, told, handle:headers():get("x-request-id")))
+end
+
+local function allowed(methods)
+  local names = {}
+  for name in pairs(methods) do names[#names + 1] = name end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+-- Ids go into logs and replies: the front keeps those of this form, and so does the edge.
+local function mend_request_id(headers)
+  local id = headers:get("x-request-id")
+  if id and not (#id <= 64 and id:find("^[%w%._%-]+$")) then
+    headers:replace("x-request-id", ("%08x%08x%08x"):format(math.random(0, 2 ^ 31), math.random(0, 2 ^ 31), os.time()))
+  end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  mend_request_id(headers)
+  local media = (headers:get("content-type") or ""):lower()
+  if media:find("^application/grpc") then return end
+  local metadata = handle:streamInfo():dynamicMetadata()
+  metadata:set(HERE, "rest", true)
+  metadata:set(HERE, "id", headers:get("x-request-id") or "")
+  local path = without_query(headers:get(":path") or "/")
+  if path:find("^/orrery%.") or path:find("^/grpc%.") then
+    return refuse(handle, 415, nil, "this path speaks gRPC or gRPC-Web; REST is under /api/")
+  end
+  local methods = methods_at(path)
+  if not methods then return end
+  local verb = headers:get(":method")
+  local method = methods[verb]
+  if not method then
+    return refuse(handle, 405, {allow = allowed(methods)})
+  end
+  if method.stream then
+    local sse = (headers:get("accept") or ""):find("text/event-stream", 1, true)
+    metadata:set(HERE, "stream", sse and "text/event-stream" or "application/x-ndjson")
+  end
+  if not method.message then return end
+  if media ~= "" and not media:find("^application/json%s*;?") then
+    return refuse(handle, 415)
+  end
+  local encoding = headers:get("content-encoding")
+  if encoding and encoding ~= "identity" then
+    return refuse(handle, 415, {["accept-encoding"] = "identity"}, "requests are not compressed here")
+  end
+  if (tonumber(headers:get("content-length") or "") or 0) > schema.max_body_bytes then
+    return refuse(handle, 413, nil, ("a request has at most %d bytes here"):format(schema.max_body_bytes))
+  end
+end
+
+local function retry_after(headers, told, status)
+  local seconds = told.retry_after_s or tonumber(headers:get("x-ratelimit-reset") or "")
+  if not seconds and (status == 429 or status == 503) then seconds = 1 end
+  -- Whole seconds, RFC 9110 section 10.2.3.
+  return seconds and tostring(math.max(1, math.ceil(seconds)))
+end
+
+local GRPC_HEADERS = {"grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "trailer"}
+
+-- What a reply with an HTTP status of 400 or more says.
+local function told_by(handle, status)
+  local headers = handle:headers()
+  local code = tonumber(headers:get("grpc-status") or "")
+  if not code then
+    local body = handle:body()
+    return problem.refusal(status, body and body:getBytes(0, math.min(body:length(), 1000)))
+  end
+  local told = problem.of_status(code, headers:get("grpc-status-details-bin"), headers:get("grpc-message"))
+  told.reason = told.reason or problem.refusal(status).reason
+  return told
+end
+
+function envoy_on_response(handle)
+  local seen = handle:streamInfo():dynamicMetadata():get(HERE)
+  if not seen or not seen.rest then return end
+  local headers = handle:headers()
+  local status = tonumber(headers:get(":status"))
+  if (headers:get("content-type") or ""):find(problem.CONTENT_TYPE, 1, true) then return end
+  if status >= 400 then
+    local told = told_by(handle, status)
+    -- Reading a body ends the life of what was taken from the handle before.
+    headers = handle:headers()
+    local wait = retry_after(headers, told, status)
+    if wait then headers:replace("retry-after", wait) end
+    if status == 401 then headers:replace("www-authenticate", "Bearer") end
+    headers:replace("content-type", problem.CONTENT_TYPE)
+    local document = problem.document(status, told, seen.id ~= "" and seen.id or nil)
+    headers:replace("content-length", tostring(handle:body(true):setBytes(document)))
+    headers = handle:headers()
+  elseif seen.stream then
+    headers:replace("content-type", seen.stream)
+  end
+  for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end
+end
