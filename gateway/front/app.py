@@ -66,7 +66,7 @@ async def mount(
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {
-                settings.classifier_name: Classifier(models, settings.classifier_name),
+                settings.classifier_name: Classifier(models, rollout, settings.classifier_name),
                 settings.forest_name: Forest(anomaly),
             },
             checks,

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.drift import Reference
-from gateway.front.rules import MODEL_COLUMNS
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving.drift import DriftMonitor
 from gateway.serving.errors import ServingError
+from gateway.serving.orbits import MODEL_COLUMNS
 from orrery.inference import v1
 
 FEATURES: Final = (

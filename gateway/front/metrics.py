@@ -69,6 +69,7 @@ SHADOW_LEFT_OUT = Counter(
     "orrery_front_shadow_left_out_total", "Calls to the challenger that would have been too many."
 )
 
+
 def count_judged(network: NDArray[np.bool_], rule: NDArray[np.bool_], moid_au: NDArray[np.float64]) -> None:
     """Count verdicts; objects without a MOID have none by the rule.
 
