@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from gateway.serving.interceptor import Context
-from gateway.simulation import assessing, moids
+from gateway.simulation import assessing, deflection_question, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflecting import deflect
-from gateway.simulation.deflection_question import read_question
 from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.impact import decode as impact_decode
 from gateway.simulation.impact import encode as impact_encode
-from gateway.simulation.impact.decode import read_question
 from gateway.simulation.impact.estimate import estimate
 from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
@@ -59,7 +58,8 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """The encounter, the curve as it is found, the smallest pushes; a summary last."""
         del context
         loop = asyncio.get_running_loop()
-        question, spacecraft = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        read = deflection_question.read_question
+        question, spacecraft = await loop.run_in_executor(self._executor, read, request, self._asteroid_kernel)
         with self._pool.admit() as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
@@ -106,7 +106,8 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """Progress and running estimates; the final one comes last."""
         del context
         loop = asyncio.get_running_loop()
-        question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        read = impact_decode.read_question
+        question = await loop.run_in_executor(self._executor, read, request, self._asteroid_kernel)
         with self._pool.admit() as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
