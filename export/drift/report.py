@@ -129,6 +129,9 @@ def _panel(panel: Axes, name: str, reference: Columns, found: Sequence[Window]) 
     figures = ", ".join(f"{verdict.psi:.3f}" for verdict in said)
     panel.set_title(f"{name.replace('_', ' ')}\nPSI {figures}", fontsize=9, color="tab:red" if alarm else "black")
     panel.tick_params(labelsize=8)
+    if name.endswith("probability"):
+        # Nearly all are near 0: what changes is how few are not.
+        panel.set_yscale("log")
     panel.set_ylabel("share of objects", fontsize=8)
 
 

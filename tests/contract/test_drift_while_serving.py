@@ -54,16 +54,20 @@ def value(gauge, **labels):
     return next((each.value for each in gauge.collect()[0].samples if each.labels == {"model": MODEL, **labels}), None)
 
 
-@pytest.mark.parametrize(("shift", "drifted"), [(0.0, 0), (2.0, 1)])
-async def test_what_callers_ask_is_held_against_what_the_model_learnt_from(tmp_path, monkeypatch, shift, drifted):
+# Another number of objects each time: gauges are the process's, and what was counted before must not be waited for.
+@pytest.mark.parametrize(("shift", "drifted", "calls"), [(0.0, 0, 8), (2.0, 1, 9)])
+async def test_what_callers_ask_is_held_against_what_the_model_learnt_from(
+    tmp_path, monkeypatch, shift, drifted, calls
+):
     monkeypatch.setenv("ORRERY_DRIFT_PERIOD_S", "0.1")
     magnitudes = np.random.default_rng(1).normal(4.0, 1.0, 4_000)
     store = tmp_path / "models" / MODEL
     store.mkdir(parents=True)
     export(store / "1", learnt_from(magnitudes).dumps())
-    asked = np.random.default_rng(2).normal(4.0 + shift, 1.0, 800)
+    asked = np.random.default_rng(2).normal(4.0 + shift, 1.0, 100 * calls)
     requests = [
-        v1.PredictRequest(objects=[item(magnitude) for magnitude in part]) for part in asked.reshape(8, 100).tolist()
+        v1.PredictRequest(objects=[item(magnitude) for magnitude in part])
+        for part in asked.reshape(calls, 100).tolist()
     ]
     with serving(tmp_path, server_config(model_config())) as server:
         server.wait_for({1: "AVAILABLE"})
