@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
@@ -52,6 +53,13 @@ async def mount(
         simulation = await channel_to(settings.simulation_address)
         feedback = await channel_to(settings.feedback_address)
 
+        shared = None
+        if settings.cache_redis_url is not None:
+            module = importlib.import_module("gateway.front.shared_cache")
+            shared = module.SharedPredictions(
+                settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
+            )
+            stack.push_async_callback(shared.close)
         judges = Judges(models, settings)
         rollout = Rollout(judges, models, settings)
         shadow = Shadow(models, settings, rollout.version)
@@ -62,7 +70,7 @@ async def mount(
             lambda rows, said: drift.observe(said.version, rows, said.pha_probability, said.class_probabilities)
         )
         await rollout.look()
-        prediction = PredictionServicer(judges, rollout, settings)
+        prediction = PredictionServicer(judges, rollout, settings, shared)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {
