@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve test accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick retrain drift dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
@@ -122,6 +122,12 @@ export-quick: $(INSTALLED) ## train and publish small models (under 2 minutes)
 
 export: $(INSTALLED) ## train and publish the full models
 	$(BIN)/python -m export train
+
+retrain: $(INSTALLED) ## challengers from what is new, behind every gate; deploys nothing
+	$(BIN)/python -m export retrain $(if $(CONSENSUS),--consensus $(CONSENSUS))
+
+drift: models ## var/drift: what has drifted from what the models learnt, with figures
+	$(BIN)/python -m export drift-report
 
 dataset: $(INSTALLED) ## the labelled catalogue as Parquet in var/dataset, split at random and by date
 	$(BIN)/python -m export dataset
