@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve rollout test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
@@ -42,6 +42,9 @@ bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/ben
 bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmarks/{anomaly,gateway}.md (minutes)
 	$(BIN)/python -m bench anomaly
 	$(BIN)/python -m bench.gateway
+
+rollout: models ## restart every pod under load behind Envoy, none may lose a call (ROLLOUT=--short for one of each)
+	$(BIN)/python -m bench.rollout $(ROLLOUT)
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
