@@ -14,11 +14,10 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick retrain drift dataset studies verify-models bench-serving \
-        serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
-
+# Every target with a word of help is a command, not a file.
+.PHONY: $(shell awk -F ':.*\#\# ' '/^[a-z0-9-]+:.*\#\# / {print $$1}' $(firstword $(MAKEFILE_LIST))) protos-check
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
@@ -48,6 +47,9 @@ bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmark
 
 overload: models ## five times more calls than a pod can answer: docs/benchmarks/overload.md (minutes)
 	$(BIN)/python -m bench.overload
+
+rollout: models ## restart every pod under load behind Envoy, none may lose a call (ROLLOUT=--short for one of each)
+	$(BIN)/python -m bench.rollout $(ROLLOUT)
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
