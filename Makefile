@@ -15,7 +15,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
-        serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
+        serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check observe dashboard
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,13 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
+
+observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
+	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
+	$(BIN)/python -m bench.seeing.observe
+
+dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
+	$(BIN)/python -m bench.seeing.dashboard
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 
