@@ -16,6 +16,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 .DEFAULT_GOAL := help
 # Every target with a word of help is a command, not a file.
 .PHONY: $(shell awk -F ':.*\#\# ' '/^[a-z0-9-]+:.*\#\# / {print $$1}' $(firstword $(MAKEFILE_LIST))) protos-check
+
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -109,6 +110,13 @@ build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(C
 	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
 	cd build/examples/typescript && npx tsc
+
+observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
+	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
+	$(BIN)/python -m bench.seeing.observe
+
+dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
+	$(BIN)/python -m bench.seeing.dashboard
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 
