@@ -80,8 +80,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
         """The version that a selector means and what it said of some rows, here or in another front."""
         if found := self._cache.find(selector, keys, now_s):
             metrics.CACHE_HITS.inc()
-            version, encoded = found
-            return version, [v1.Prediction.FromString(prediction) for prediction in encoded]
+            return found[0], [v1.Prediction.FromString(prediction) for prediction in found[1]]
         version = self._cache.version_of(selector, now_s)
         if self._shared is not None and version is not None and (shared := await self._shared.find(version, keys)):
             with contextlib.suppress(DecodeError):
