@@ -134,7 +134,9 @@ class Judges:
                 rules = judge(rows)
             else:
                 rules = await asyncio.to_thread(judge, rows)
-            return _judgement(await asking, rules, len(rows), self._name)
+            answer = await asking
+            metrics.ANSWERS.labels(answer.version).inc()
+            return _judgement(answer, rules, len(rows), self._name)
         finally:
             asking.cancel()
 

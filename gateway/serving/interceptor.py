@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
@@ -24,6 +25,7 @@ from gateway.serving import metrics
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, status_of
 from gateway.serving.guard import Guard
+from gateway.serving.streams import Messages
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
 
@@ -212,11 +214,16 @@ def _unary(
 
 
 def _stream(
-    served: _Method, inner: Callable[[Any, Context], AsyncIterator[Any]], open_call: _Open
+    served: _Method,
+    inner: Callable[[Any, Context], AsyncIterator[Any]],
+    open_call: _Open,
+    *,
+    both_ways: bool = False,
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with _Observed(served, context):
-            opened = await open_call(request, context)
+        messages = Messages(request) if both_ways else None
+        async with _Observed(served, context, messages):
+            opened = await open_call(request if messages is None else messages, context)
             async with contextlib.aclosing(inner(opened, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
                 async for reply in replies:
                     yield reply
@@ -247,7 +254,7 @@ _WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[_Method, Any, _Open], Any], s
     (False, False): (_unary, "unary_unary"),
     (False, True): (_stream, "unary_stream"),
     (True, False): (_unary, "stream_unary"),
-    (True, True): (_stream, "stream_stream"),
+    (True, True): (partial(_stream, both_ways=True), "stream_stream"),
 }
 
 
@@ -270,10 +277,11 @@ class _Observed:
     gRPC runs every call in a task of its own, so what is bound to the task's context needs no unbinding.
     """
 
-    __slots__ = ("_context", "_has_room", "_request_id", "_served", "_span", "_started_s")
+    __slots__ = ("_context", "_has_room", "_messages", "_request_id", "_served", "_span", "_started_s")
 
-    def __init__(self, served: _Method, context: Context) -> None:
+    def __init__(self, served: _Method, context: Context, messages: Messages[Any] | None = None) -> None:
         self._served = served
+        self._messages = messages
         self._context = context
 
     async def __aenter__(self) -> None:
@@ -310,6 +318,8 @@ class _Observed:
         rich = rpc_status.to_status(status)
         trailing = (*rich.trailing_metadata, (REQUEST_ID_KEY, self._request_id))
         try:
+            if self._messages is not None:
+                await self._messages.drain()
             await self._context.abort(rich.code, rich.details, trailing)
         finally:
             self._end(code_pb2.Code.Name(status.code))
