@@ -93,7 +93,7 @@ async def offer(
             outcome.latencies_s.append(time.perf_counter() - start_s)
 
     async with contextlib.AsyncExitStack() as stack:
-        calls = []
+        calls: list[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]] = []
         for number in range(connections):
             # Else channels of one process share a connection.
             options = [("grpc.use_local_subchannel_pool", 1), ("orrery.number", number)]

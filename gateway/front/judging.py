@@ -134,7 +134,9 @@ class Judges:
                 rules = judge(rows)
             else:
                 rules = await asyncio.to_thread(judge, rows)
-            said = _judgement(await asking, rules, len(rows), self._name)
+            answer = await asking
+            said = _judgement(answer, rules, len(rows), self._name)
+            metrics.ANSWERS.labels(answer.version).inc()
             metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
             return said
         finally:

@@ -33,6 +33,7 @@ CACHE_REQUESTS = Counter("orrery_front_cache_requests_total", "Requests that loo
 CACHE_HITS = CACHE_REQUESTS.labels("hit")
 CACHE_SHARED_HITS = CACHE_REQUESTS.labels("shared_hit")
 CACHE_MISSES = CACHE_REQUESTS.labels("miss")
+ANSWERS = Counter("orrery_front_model_answers_total", "Calls to the model server that were answered.", ["version"])
 
 ARM_CALLS = Counter(
     "orrery_front_arm_calls_total",

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
@@ -25,6 +26,7 @@ from gateway.serving.callers import CALLER
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, reason_in, status_of
 from gateway.serving.guard import Guard
+from gateway.serving.streams import Messages
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
 
@@ -81,8 +83,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """
         self.hooks = hooks or Hooks()
         self._room = _Room(self.hooks.most_calls)
-        # By method: the handler that was wrapped, and what it became. A server serves few methods.
-        self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any]]] = {}
+        # By method: the handler that was wrapped, what it became, and what refuses in its place.
+        self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any], grpc.RpcMethodHandler[Any, Any]]] = {}
 
     async def intercept_service(
         self,
@@ -96,15 +98,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             return None
         known = self._wrapped.get(method)
         if known is not None and known[0] is handler:
-            return known[1]
+            return known[1] if self._room.is_free or known[1] is handler else known[2]
         guard = self.hooks.guard
         quiet = method.removeprefix("/").startswith(_QUIET)
-        wrapped = handler if quiet and not (guard and guard.stands_before(method)) else self._wrap(method, handler)
-        self._wrapped[method] = (handler, wrapped)
+        if quiet and not (guard and guard.stands_before(method)):
+            self._wrapped[method] = (handler, handler, handler)
+            return handler
+        served = _Method(self.hooks, self._room, method)
+        wrapped = self._wrap(served, handler)
+        # Whatever the method's own kind: of a stream gRPC reads no message before it asks the handler.
+        full: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refusing(served))
+        self._wrapped[method] = (handler, wrapped, full)
         return wrapped
 
-    def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        served = _Method(self.hooks, self._room, method)
+    def _wrap(self, served: _Method, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         wrap, serve = _WRAPPERS[handler.request_streaming, handler.response_streaming]
         make = getattr(grpc, f"{serve}_rpc_method_handler")
         open_call: _Open
@@ -127,9 +134,14 @@ class _Room:
         self._most = inf if most is None else most
         self._taken = 0
 
+    @property
+    def is_free(self) -> bool:
+        """Whether there is room for one more."""
+        return self._taken < self._most
+
     def take(self) -> bool:
         """Take the place of one call, if there is any."""
-        if self._taken >= self._most:
+        if not self.is_free:
             return False
         self._taken += 1
         return True
@@ -211,11 +223,16 @@ def _unary(
 
 
 def _stream(
-    served: _Method, inner: Callable[[Any, Context], AsyncIterator[Any]], open_call: _Open
+    served: _Method,
+    inner: Callable[[Any, Context], AsyncIterator[Any]],
+    open_call: _Open,
+    *,
+    both_ways: bool = False,
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with _Observed(served, context):
-            opened = await open_call(request, context)
+        messages = Messages(request) if both_ways else None
+        async with _Observed(served, context, messages):
+            opened = await open_call(request if messages is None else messages, context)
             async with contextlib.aclosing(inner(opened, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
                 async for reply in replies:
                     yield reply
@@ -223,11 +240,30 @@ def _stream(
     return serve
 
 
+def _refusing(served: _Method) -> Callable[[AsyncIterator[Any], Context], Awaitable[None]]:
+    """What answers a method's calls while there is no room for them, at a fraction of what being served costs."""
+
+    async def refuse(_requests: AsyncIterator[Any], context: Context) -> None:
+        request_id = _request_id_of(context.invocation_metadata() or ())
+        served.started.inc()
+        metrics.OVERLOAD_REFUSED.inc()
+        served.ended("RESOURCE_EXHAUSTED", 0.0)
+        rich = rpc_status.to_status(status_of(_come_back_later(), request_id))
+        await context.abort(rich.code, rich.details, (*rich.trailing_metadata, (REQUEST_ID_KEY, request_id)))
+
+    return refuse
+
+
+def _come_back_later() -> Overloaded:
+    """Not everyone at the same time again."""
+    return Overloaded(retry_after_s=round(random.uniform(0.5, 1.5), 2))  # noqa: S311  # nothing to guess
+
+
 _WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[_Method, Any, _Open], Any], str]] = {
     (False, False): (_unary, "unary_unary"),
     (False, True): (_stream, "unary_stream"),
     (True, False): (_unary, "stream_unary"),
-    (True, True): (_stream, "stream_stream"),
+    (True, True): (partial(_stream, both_ways=True), "stream_stream"),
 }
 
 
@@ -250,10 +286,11 @@ class _Observed:
     gRPC runs every call in a task of its own, so what is bound to the task's context needs no unbinding.
     """
 
-    __slots__ = ("_context", "_has_room", "_request_id", "_served", "_span", "_started_s")
+    __slots__ = ("_context", "_has_room", "_messages", "_request_id", "_served", "_span", "_started_s")
 
-    def __init__(self, served: _Method, context: Context) -> None:
+    def __init__(self, served: _Method, context: Context, messages: Messages[Any] | None = None) -> None:
         self._served = served
+        self._messages = messages
         self._context = context
 
     async def __aenter__(self) -> None:
@@ -271,10 +308,9 @@ class _Observed:
         self._started_s = time.perf_counter()
         self._has_room = served.room.take()
         if not self._has_room:
+            # The last place went while the request was being read.
             metrics.OVERLOAD_REFUSED.inc()
-            # Not all at the same time again.
-            error = Overloaded(retry_after_s=random.uniform(0.5, 1.5))  # noqa: S311  # nothing to guess
-            await self.__aexit__(Overloaded, error, None)
+            await self.__aexit__(Overloaded, _come_back_later(), None)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -292,6 +328,8 @@ class _Observed:
         rich = rpc_status.to_status(status)
         trailing = (*rich.trailing_metadata, (REQUEST_ID_KEY, self._request_id))
         try:
+            if self._messages is not None:
+                await self._messages.drain()
             await self._context.abort(rich.code, rich.details, trailing)
         finally:
             self._end(code_pb2.Code.Name(status.code))

@@ -4,10 +4,15 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
+
+# After a refusal: the longest time and the most messages that are taken still, and the silence that ends it.
+_DRAIN_S: Final = 0.5
+_DRAIN_MESSAGES: Final = 1_000
+_QUIET_S: Final = 0.05
 
 
 class _Room:
@@ -33,22 +38,48 @@ class _Room:
         self._freed.set()
 
 
-async def undisturbed(requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+class Messages(AsyncIterator[Request]):
     """The messages of a call's stream; whoever stops listening leaves the read under way alone.
 
     gRPC answers a call whose pending read is cancelled with a bare CANCELLED, and the refusal that was the reason for
     stopping never reaches the caller. The read ends by itself with the call.
     """
-    source = aiter(requests)
 
-    async def take() -> tuple[Request, ...]:
+    def __init__(self, source: AsyncIterable[Request]) -> None:
+        self._source = aiter(source)
+        self._reading: asyncio.Task[tuple[Request, ...]] | None = None
+
+    async def __anext__(self) -> Request:
+        if self._reading is None:
+            self._reading = _quietly(asyncio.ensure_future(self._take()))
+        taken = await asyncio.shield(self._reading)
+        self._reading = None
+        if not taken:
+            raise StopAsyncIteration
+        return taken[0]
+
+    async def drain(self) -> None:
+        """Take what a caller goes on to write, for a moment: until nothing comes, or it has been long enough.
+
+        A grpc.aio client whose write fails because the call has ended tells its caller of that (INTERNAL), not of the
+        status that ended it.
+        """
+        with contextlib.suppress(TimeoutError, Exception):
+            async with asyncio.timeout(_DRAIN_S):
+                for _ in range(_DRAIN_MESSAGES):
+                    async with asyncio.timeout(_QUIET_S):
+                        await anext(self)
+
+    async def _take(self) -> tuple[Request, ...]:
         try:
-            return (await anext(source),)
+            return (await anext(self._source),)
         except StopAsyncIteration:
             return ()
 
-    while taken := await asyncio.shield(_quietly(asyncio.ensure_future(take()))):
-        yield taken[0]
+
+def undisturbed(requests: AsyncIterable[Request]) -> Messages[Request]:
+    """The messages of a stream as `Messages`, which they may be already."""
+    return requests if isinstance(requests, Messages) else Messages(requests)
 
 
 def _quietly(task: asyncio.Task[Reply]) -> asyncio.Task[Reply]:
