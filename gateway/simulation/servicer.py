@@ -14,8 +14,8 @@ from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflecting import deflect
 from gateway.simulation.deflection_question import read_question
 from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.impact import decode as impact_decode
 from gateway.simulation.impact import encode as impact_encode
-from gateway.simulation.impact.decode import read_question
 from gateway.simulation.impact.estimate import estimate
 from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
@@ -106,7 +106,9 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """Progress and running estimates; the final one comes last."""
         del context
         loop = asyncio.get_running_loop()
-        question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        question = await loop.run_in_executor(
+            self._executor, impact_decode.read_question, request, self._asteroid_kernel
+        )
         with self._pool.admit() as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
