@@ -31,6 +31,7 @@ _JUDGED = [[JUDGED.labels(network, rule) for rule in _VERDICTS] for network in _
 
 CACHE_REQUESTS = Counter("orrery_front_cache_requests_total", "Requests that looked into the cache.", ["outcome"])
 CACHE_HITS = CACHE_REQUESTS.labels("hit")
+CACHE_SHARED_HITS = CACHE_REQUESTS.labels("shared_hit")
 CACHE_MISSES = CACHE_REQUESTS.labels("miss")
 
 ARM_CALLS = Counter(
@@ -68,6 +69,7 @@ SHADOW_FAILED = Counter(
 SHADOW_LEFT_OUT = Counter(
     "orrery_front_shadow_left_out_total", "Calls to the challenger that would have been too many."
 )
+
 
 def count_judged(network: NDArray[np.bool_], rule: NDArray[np.bool_], moid_au: NDArray[np.float64]) -> None:
     """Count verdicts; objects without a MOID have none by the rule.

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from gateway.front import metrics
 from gateway.front.judging import Judgement
 from gateway.front.rollout import in_share
-from gateway.front.rules import MODEL_COLUMNS
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving.errors import ServingError
+from gateway.serving.orbits import MODEL_COLUMNS
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]

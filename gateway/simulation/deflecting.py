@@ -12,7 +12,7 @@ from gateway.simulation.encode import approach_message, is_finite
 from gateway.simulation.jobs import Job
 from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
 from gateway.simulation.pool import Request
-from gateway.simulation.pushing import LeastPush, Met, Question, Response, Search, meet, respond
+from gateway.simulation.pushing import OUR_LEAD_TIMES, LeastPush, Met, Question, Response, Search, meet, respond
 from gateway.simulation.scenario import Branch, ProgressReport
 from orrery.inference import v1
 
@@ -43,7 +43,7 @@ async def deflect(
             if isinstance(message, Met):
                 met = message
             else:
-                parts = _MEETING + max(len(question.lead_times_d), 1)
+                parts = _MEETING + (len(question.lead_times_d) or OUR_LEAD_TIMES)
                 yield _progress(message.fraction_done / parts, message.time_d)
     if met is None or met.approach is None:
         raise InvalidRequest([_no_encounter(question)])

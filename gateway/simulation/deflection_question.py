@@ -45,7 +45,7 @@ class Spacecraft:
         return self.mass_kg * push_mm_s / self.push_mm_s
 
 
-def read_question(
+def read_deflection(
     request: v1.EstimateDeflectionRequest, asteroid_kernel: Path | None
 ) -> tuple[Question, Spacecraft | None]:
     """The question that a request asks, and the spacecraft it has.

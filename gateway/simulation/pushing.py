@@ -30,6 +30,9 @@ Floats = NDArray[np.float64]
 CLEARED_TO_KM: Final = 1.0
 """A smallest push clears by what was asked for and at most so much more."""
 
+OUR_LEAD_TIMES: Final = 12
+"""How many there are where none are asked for."""
+
 # How far beyond the encounter the pushed object is followed.
 _AFTER_D: Final = 10.0
 _AU_D_PER_MM_S: Final = 1e-6 * DAY_S / AU_KM
@@ -174,7 +177,7 @@ def meet(question: Question, emit: Emit[ProgressReport], cancelled: Cancel) -> M
         return Met(None, ())
     nearest = min(found, key=lambda approach: approach.distance_km)
     most_d = nearest.time_d - question.epoch_d
-    ours = np.minimum(np.geomspace(min(10.0, 0.1 * most_d), most_d, 12), most_d)
+    ours = np.minimum(np.geomspace(min(10.0, 0.1 * most_d), most_d, OUR_LEAD_TIMES), most_d)
     leads = question.lead_times_d or ours.tolist()
     # The longest of ours is the epoch itself, but for rounding.
     times = sorted({lead: max(nearest.time_d - lead, question.epoch_d) for lead in leads if lead <= most_d}.items())

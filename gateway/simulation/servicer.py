@@ -8,14 +8,15 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from gateway.serving.callers import caller_behind
 from gateway.serving.interceptor import Context
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflecting import deflect
-from gateway.simulation.deflection_question import read_question
+from gateway.simulation.deflection_question import read_deflection
 from gateway.simulation.encode import result_message, update_message
-from gateway.simulation.impact import decode as impact_decode
 from gateway.simulation.impact import encode as impact_encode
+from gateway.simulation.impact.decode import read_question
 from gateway.simulation.impact.estimate import estimate
 from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
@@ -57,10 +58,10 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.EstimateDeflectionRequest, context: Context
     ) -> AsyncIterator[v1.EstimateDeflectionUpdate]:
         """The encounter, the curve as it is found, the smallest pushes; a summary last."""
-        del context
         loop = asyncio.get_running_loop()
-        question, spacecraft = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
-        with self._pool.admit() as pooled:
+        asked = await loop.run_in_executor(self._executor, read_deflection, request, self._asteroid_kernel)
+        question, spacecraft = asked
+        with self._pool.admit(caller_behind(context)) as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
                     yield update
@@ -76,10 +77,10 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> v1.SimulateResponse:
         """All at once: trajectories within the result, progress left out."""
-        del context
+        caller = caller_behind(context)
         pieces: list[TrajectoryPiece] = []
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
             async for message in messages:
                 if isinstance(message, TrajectoryPiece):
                     pieces.append(message)
@@ -91,9 +92,9 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> AsyncIterator[v1.SimulateUpdate]:
         """As they are found: progress, encounters, trajectory; the result comes last."""
-        del context
+        caller = caller_behind(context)
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
             async for message in messages:
                 if isinstance(message, Outcome):
                     yield v1.SimulateUpdate(result=result_message(scenario, message))
@@ -104,12 +105,9 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.EstimateImpactRequest, context: Context
     ) -> AsyncIterator[v1.EstimateImpactUpdate]:
         """Progress and running estimates; the final one comes last."""
-        del context
         loop = asyncio.get_running_loop()
-        question = await loop.run_in_executor(
-            self._executor, impact_decode.read_question, request, self._asteroid_kernel
-        )
-        with self._pool.admit() as admitted:
+        question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        with self._pool.admit(caller_behind(context)) as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
                     yield impact_encode.update_message(question, update)
