@@ -2,6 +2,7 @@
 """The steps of the classifier's rollout: labels move in models.config, never before their version is AVAILABLE."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,22 @@ from export.rollout.servers import ModelServers
 from export.rollout.store import newest_challenger, retire
 
 LOAD_WITHIN_S: Final = 60.0
+SETTLE_S: Final = 3.0
+"""Longer than fronts take to notice a new label (`ORRERY_FRONT_LABEL_PERIOD_S`, 1 s)."""
 
 
 class ClassifierRollout:
     """One model's labels, on the disk and in every server."""
 
     def __init__(
-        self, store: Path, name: str, file: Path, servers: ModelServers, *, within_s: float = LOAD_WITHIN_S
+        self,
+        store: Path,
+        name: str,
+        file: Path,
+        servers: ModelServers,
+        *,
+        within_s: float = LOAD_WITHIN_S,
+        settle_s: float = SETTLE_S,
     ) -> None:
         """Read the config as it is.
 
@@ -29,12 +39,13 @@ class ClassifierRollout:
             file: the models.config to change; the shipped one is where it begins if there is none yet.
             servers: all that serve this model.
             within_s: how long a version may take to be loaded.
+            settle_s: given to the fronts where there were no labels before, and they asked for the newest version.
 
         Raises:
             RolloutError: the config cannot be read.
         """
         self._store, self._name, self._file, self._servers = store, name, file, servers
-        self._within_s = within_s
+        self._within_s, self._settle_s = within_s, settle_s
         self._config = configs.read(file if file.exists() else configs.SHIPPED)
 
     @property
@@ -53,7 +64,10 @@ class ClassifierRollout:
         labels = {label: version for label, version in self.labels.items() if label in {STABLE, CHAMPION, PREVIOUS}}
         labels |= {STABLE: stable, CHAMPION: stable}
         # Pinned first: a version that merely appears in the store must not answer anybody.
+        was_labelled = STABLE in self.labels
         self._apply(labels)
+        if not was_labelled:
+            time.sleep(self._settle_s)
         version = int(folder.name)
         served = self._store / self._name / folder.name
         folder.rename(served)

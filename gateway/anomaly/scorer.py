@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from gateway.anomaly.explanation import ForestTables
+from gateway.drift import Reference
 from gateway.serving.checksums import check_sums
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,8 @@ class Forest:
         self.version = int(folder.name)
         self.variant = str(manifest["variant"])
         self.training_data = str(manifest["training_data"]["description"])
+        said = manifest.get("drift_reference")
+        self.reference = None if said is None else Reference.from_json(said)
         with np.load(folder / "forest.npz", allow_pickle=False) as tables:
             self.tables = ForestTables.from_arrays(tables)
             self._quantile_levels: Floats = tables["quantile_levels"]

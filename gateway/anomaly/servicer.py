@@ -13,6 +13,7 @@ from gateway.anomaly.explanation import METHOD, contributions
 from gateway.anomaly.forests import Forests
 from gateway.anomaly.scorer import Forest, Scores
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
+from gateway.serving.drift import DriftMonitor
 from gateway.serving.interceptor import Context
 from gateway.serving.orbits import MODEL_COLUMNS, model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
@@ -30,8 +31,11 @@ _FEW_ROWS: Final = 16
 class AnomalyServicer(v1.AnomalyServiceServicer):
     """Implements the service over the loaded forests; all but the smallest calls are worked on by the executor."""
 
-    def __init__(self, forests: Forests, model_name: str, executor: Executor) -> None:
+    def __init__(
+        self, forests: Forests, model_name: str, executor: Executor, drift: DriftMonitor | None = None
+    ) -> None:
         self._forests = forests
+        self._drift = drift
         self._name = model_name
         self._executor = executor
 
@@ -74,6 +78,7 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         rows = read_model_rows(request.objects, violations)
         forest = self._forests.choose(request.model)
         said = forest.score(rows[:, :MODEL_COLUMNS])
+        self._watch(forest, said)
         columns = zip(
             request.objects,
             said.score.tolist(),
@@ -106,12 +111,17 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
         forest = self._forests.choose(request.model)
         said = forest.score(model_inputs(orbits, magnitudes))
+        self._watch(forest, said)
         return v1.ScoreAnomalyColumnsResponse(
             score=said.score.tolist(),
             anomalous=said.anomalous.tolist(),
             population_percentile=said.percentile.tolist(),
             model=self._model_spec(forest),
         )
+
+    def _watch(self, forest: Forest, said: Scores) -> None:
+        if self._drift is not None:
+            self._drift.observe(forest.version, said.features, said.score)
 
     def _model_spec(self, forest: Forest) -> v1.ModelSpec:
         return v1.ModelSpec(

@@ -55,6 +55,7 @@ class Writer:
         self._most = most
         self._retry_after_s = retry_after_s
         self._waiting: queue.Queue[_Job | None] = queue.Queue(max_waiting)
+        self._failing = ""
         self._thread = threading.Thread(target=self._run, name="feedback-writer", daemon=True)
         self._thread.start()
 
@@ -109,12 +110,23 @@ class Writer:
                 for job in jobs:
                     self._commit([job])
                 return
-            log.warning("votes not kept", votes=len(jobs), cause=getattr(error, "cause", type(error).__name__))
+            self._note(getattr(error, "cause", type(error).__name__))
             ends = [partial(job.outcome.set_exception, error) for job in jobs]
         except Exception as error:  # noqa: BLE001  # whoever waits must hear of it, whatever it is
             ends = [partial(job.outcome.set_exception, error) for job in jobs]
+        else:
+            self._note("")
         for end in ends:
             end()
+
+    def _note(self, cause: str) -> None:
+        """Say once why nothing is kept, and once that it is again."""
+        if cause != self._failing:
+            self._failing = cause
+            if cause:
+                log.error("votes are refused", cause=cause)
+            else:
+                log.info("votes are kept again")
 
     def _transaction(self, jobs: list[_Job]) -> list[Callable[[], None]]:
         """Do works and commit; again if another process' transaction stood in the way.

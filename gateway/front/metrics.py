@@ -31,6 +31,7 @@ _JUDGED = [[JUDGED.labels(network, rule) for rule in _VERDICTS] for network in _
 
 CACHE_REQUESTS = Counter("orrery_front_cache_requests_total", "Requests that looked into the cache.", ["outcome"])
 CACHE_HITS = CACHE_REQUESTS.labels("hit")
+CACHE_SHARED_HITS = CACHE_REQUESTS.labels("shared_hit")
 CACHE_MISSES = CACHE_REQUESTS.labels("miss")
 
 ARM_CALLS = Counter(

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.front.open_inference_tensors import COLUMNS, ORBITS, model_rows
-from gateway.front.tf_serving import TensorFlowServing
+from gateway.front.rollout import Rollout
+from gateway.front.tf_serving import Answer, TensorFlowServing
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.channels import refusal_of
 from gateway.serving.errors import ModelUnusable
@@ -71,8 +72,9 @@ class Classifier:
         ("class_probabilities", "FP32", (-1, 4)),
     )
 
-    def __init__(self, models: TensorFlowServing, name: str) -> None:
+    def __init__(self, models: TensorFlowServing, rollout: Rollout, name: str) -> None:
         self._models = models
+        self._rollout = rollout
         self._name = name
 
     async def infer(self, orbits: v1.OrbitColumns, selector: v1.ModelSelector, budget: dict[str, Any]) -> Answered:
@@ -83,7 +85,11 @@ class Classifier:
             ServingError: there is no such version, or the model server is away, too slow or too busy.
         """
         rows = model_rows(orbits)
-        said = await self._models.predict("serving_default", {"orbits": rows}, selector, **budget)
+
+        async def ask(model: v1.ModelSelector) -> Answer:
+            return await self._models.predict("serving_default", {"orbits": rows}, model, **budget)
+
+        said = await self._rollout.ask_stable(selector, ask)
         for name, _, shape in self.outputs:
             values = said.outputs.get(name)
             if values is None or values.shape != (len(rows), *shape[1:]) or not np.isfinite(values).all():

@@ -2,13 +2,17 @@
 """PredictionService: validate, have it judged (or remember), encode."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Final
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from gateway.front import metrics
 from gateway.front.cache import PredictionCache
 from gateway.front.encoding import encode_columns, encode_rows
 from gateway.front.judging import Judges
@@ -21,6 +25,10 @@ from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
 
+if TYPE_CHECKING:
+    # Loaded only where settings ask for it.
+    from gateway.front.shared_cache import SharedPredictions
+
 Floats = NDArray[np.float64]
 
 _FEW_ROWS: Final = 256
@@ -32,10 +40,21 @@ _MOST_CACHED_ROWS: Final = 64
 class PredictionServicer(v1.PredictionServiceServicer):
     """Implements the service over the judges."""
 
-    def __init__(self, judges: Judges, rollout: Rollout, settings: FrontSettings) -> None:
+    def __init__(
+        self, judges: Judges, rollout: Rollout, settings: FrontSettings, shared: "SharedPredictions | None" = None
+    ) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            judges: describe who answered.
+            rollout: asked for what is not remembered.
+            settings: the front's.
+            shared: what all fronts remember, if they do.
+        """
         self._judges = judges
         self._rollout = rollout
         self._settings = settings
+        self._shared = shared
         self._cache = PredictionCache(settings.cache_rows, settings.cache_fresh_s)
 
     async def Predict(self, request: v1.PredictRequest, context: Context) -> v1.PredictResponse:  # noqa: N802  # the contract's name
@@ -44,20 +63,39 @@ class PredictionServicer(v1.PredictionServiceServicer):
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         arm = self._rollout.choose(request.model, rows)
         keys = [row.tobytes() for row in rows] if self._settings.cache_rows and len(rows) <= _MOST_CACHED_ROWS else []
-        asked_s = asyncio.get_running_loop().time()
-        if keys and (found := self._cache.find(arm.selector, keys, asked_s)):
-            version, remembered = found
-            predictions = [v1.Prediction.FromString(prediction) for prediction in remembered]
+        asked_s = monotonic()
+        if keys and (found := await self._remembered(arm.selector, keys, asked_s)):
+            version, predictions = found
         else:
             said, arm = await self._rollout.judge(arm, rows, budget)
             version, predictions = said.version, encode_rows(said, rows)
             if keys:
                 encoded = [prediction.SerializeToString() for prediction in predictions]
                 self._cache.store(arm.selector, version, asked_s, keys, encoded)
+                if self._shared is not None:
+                    self._shared.store(version, keys, encoded)
         for prediction, item in zip(predictions, request.objects, strict=True):
             prediction.designation = item.designation
         model = await self._judges.describe(version, arm.model, budget)
         return v1.PredictResponse(predictions=predictions, model=model)
+
+    async def _remembered(
+        self, selector: bytes, keys: Sequence[bytes], now_s: float
+    ) -> tuple[int, list[v1.Prediction]] | None:
+        """The version that a selector means and what it said of some rows, here or in another front."""
+        if found := self._cache.find(selector, keys, now_s):
+            metrics.CACHE_HITS.inc()
+            version, encoded = found
+            return version, [v1.Prediction.FromString(prediction) for prediction in encoded]
+        meant = self._cache.version_of(selector, now_s)
+        if self._shared is not None and meant is not None and (shared := await self._shared.find(meant, keys)):
+            with contextlib.suppress(DecodeError):
+                predictions = [v1.Prediction.FromString(prediction) for prediction in shared]
+                self._cache.keep(meant, keys, shared)
+                metrics.CACHE_SHARED_HITS.inc()
+                return meant, predictions
+        metrics.CACHE_MISSES.inc()
+        return None
 
     async def PredictColumns(  # noqa: N802  # the contract's name
         self, request: v1.PredictColumnsRequest, context: Context

@@ -6,10 +6,10 @@ effect with the next call. Without labels the newest version answers, as TensorF
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import structlog
@@ -23,6 +23,7 @@ from gateway.serving.errors import ModelNotFound, ServingError
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 Observer = Callable[[Floats, Judgement], None]
 """Told the rows and what one version said of them, after it did and before the caller is answered: it must not wait."""
 
@@ -116,9 +117,30 @@ class Rollout:
         Raises:
             ServingError: as `Judges.judge`.
         """
+        said, arm = await self._along(arm, lambda way: self._judges.judge(way.selector, rows, budget))
+        for observe in self._observers:
+            observe(rows, said)
+        return said, arm
+
+    async def ask_stable(self, model: v1.ModelSelector, ask: Callable[[v1.ModelSelector], Awaitable[T]]) -> T:
+        """Ask as the caller chose, or the stable version: for protocols whose callers take no part in a canary.
+
+        Args:
+            model: the caller's choice, often none.
+            ask: puts the question.
+
+        Raises:
+            ServingError: what `ask` raises; ModelNotFound where no way is left.
+        """
+        arm = _arm("", model) if model.WhichOneof("choice") else self._stable if self._has_stable else self._newest
+        answer, _ = await self._along(arm, lambda way: ask(way.model))
+        return answer
+
+    async def _along(self, arm: Arm, ask: Callable[[Arm], Awaitable[T]]) -> tuple[T, Arm]:
+        """Ask one way after the other until one is being served."""
         while True:
             try:
-                said = await self._judges.judge(arm.selector, rows, budget)
+                answer = await ask(arm)
             except ModelNotFound:
                 if arm.otherwise is None:
                     raise
@@ -129,9 +151,7 @@ class Rollout:
             else:
                 if arm.name:
                     metrics.ARM_CALLS.labels(arm.name).inc()
-                for observe in self._observers:
-                    observe(rows, said)
-                return said, arm
+                return answer, arm
 
     async def follow(self) -> None:
         """Keep up with the labels, until cancelled."""

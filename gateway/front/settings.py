@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of the front: `ORRERY_FRONT_…`."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.settings import ServingSettings
@@ -49,6 +49,9 @@ class FrontSettings(ServingSettings):
     cache_rows: int = Field(default=32_768, ge=0)
     # For how long "the newest version" or a label is what the model server last said it is.
     cache_fresh_s: float = Field(default=0.25, ge=0)
+    # "redis://host:6379/0": predictions that all fronts share, each kept for so long. Unset: each front has its own.
+    cache_redis_url: SecretStr | None = None
+    cache_redis_kept_s: int = Field(default=86_400, ge=1)
 
     # Labels of the model server, looked up once a period: docs/retraining.md. Callers who choose no version are
     # answered by the stable one where that label is served, this share of objects by the canary where that one is.

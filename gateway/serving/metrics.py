@@ -24,6 +24,7 @@ REFUSED = Counter(
     ["grpc_service", "grpc_method", "reason"],
 )
 
+OVERLOAD_REFUSED = Counter("orrery_overload_refused_total", "Calls refused because too many were under way.")
 QUOTA_REFUSED = Counter("orrery_quota_refused_total", "Calls refused because their caller's quota was used up.")
 QUOTA_UNCHECKED = Counter("orrery_quota_unchecked_total", "Calls admitted without a quota because Redis was away.")
 

@@ -103,6 +103,7 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
     try:
         yield Hooks(
             guard=guard,
+            most_calls=settings.calls_under_way,
             begin_span=None if tracing is None else tracing.begin,
             report=None if reports is None else reports.report,
         )

@@ -144,6 +144,7 @@ class _Flight:
         self._places: Floats = np.ctypeslib.as_array(particles).reshape(len(states), doubles)[:, :6]
         self._places[:] = states
         self._well = simulation._status  # noqa: SLF001  # REBOUND has no public one
+        self._given = forces, pushes
         self._direction = 1.0
         self._step_d = _FIRST_STEP_D
         self._coefficients: list[Floats] = []
@@ -298,6 +299,13 @@ class Swarm(_Flight):
     def states(self) -> Floats:
         """(N, 6) barycentric ICRF, au and au/d."""
         return self._places.copy()
+
+    def only(self, rows: NDArray[np.intp]) -> "Swarm":
+        """Some of the objects, from where they are, with the step that fits them; this swarm is done with."""
+        forces, pushes = self._given
+        swarm = Swarm(self.states[rows], self.time_d, forces, pushes[rows])
+        swarm._step_d = self._step_d
+        return swarm
 
     def step(self, until_d: float) -> SwarmStep | None:
         """One step towards a time; None where the objects are there already.

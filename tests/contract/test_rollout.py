@@ -15,6 +15,7 @@ import pytest
 
 from export.rollout import command
 from gateway.front import metrics
+from gateway.front.open_inference_messages import MESSAGES, SERVICE
 from gateway.front.rollout import in_share
 from orrery.inference import v1
 from tests.contract.model_server_testbed import MODEL, export, model_config, server_config, serving
@@ -23,6 +24,7 @@ from tests.pods import PROJECT_ROOT, free_address, running_front
 
 # Version numbers are offsets of the answers: every reply can be held against the version it names.
 CHAMPION, CHALLENGER = 1, 2
+EROS = [1.133, 0.2228, 10.83, 304.27, 178.93, 10.4]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def model_server(root):
 
 def arguments(root, server, step, *more):
     place = ["--store", str(root / "models"), "--config", str(root / "models.config")]
-    return [step, *place, "--server", server.server.address, *more]
+    return [step, *place, "--server", server.server.address, "--settle-s", "0.5", *more]
 
 
 def roll(root, server, step, *more):
@@ -71,6 +73,7 @@ class Callers:
     def __init__(self, channel):
         self._predict = v1.PredictionServiceStub(channel).Predict
         self.seen = Counter()
+        self.ever = set()
         self.failed = []
 
     async def ask(self, number):
@@ -88,6 +91,7 @@ class Callers:
             if said != pytest.approx(expected(value, offset=float(reply.model.version)), rel=1e-4):
                 self.failed.append((reply.model.version, said))
             self.seen[reply.model.version, reply.model.version_label] += 1
+            self.ever.add((reply.model.version, reply.model.version_label))
 
     @contextlib.asynccontextmanager
     async def asking(self, count=4):
@@ -137,6 +141,8 @@ async def test_a_whole_rollout_and_the_way_back_under_load_fail_no_call(root, mo
             assert await process.wait() == 0
             await callers.until({(CHAMPION, "stable")})
         assert callers.failed == []
+        # Nobody was ever answered by the newest version because it was the newest.
+        assert (CHALLENGER, "") not in callers.ever
     retired = root / "models" / "retired" / MODEL / str(CHALLENGER)
     assert retired.is_dir()
 
@@ -167,6 +173,25 @@ async def test_the_canary_is_chosen_by_the_object_and_only_where_the_caller_did_
             pinned = await ask(channel, value, v1.ModelSelector(version=CHAMPION))
             labelled = await ask(channel, value, v1.ModelSelector(version_label="champion"))
             assert {pinned.model.version, labelled.model.version} == {CHAMPION}
+
+
+async def test_the_open_inference_protocol_is_answered_by_the_stable_version(root, model_server):
+    infer = SERVICE.methods_by_name["ModelInfer"]
+    request = MESSAGES[infer.input_type.name](
+        model_name=MODEL,
+        inputs=[{"name": "orbits", "datatype": "FP64", "shape": [1, 6], "contents": {"fp64_contents": EROS}}],
+    )
+    async with front(model_server) as channel:
+        ask_infer = channel.unary_unary(
+            f"/{SERVICE.full_name}/ModelInfer",
+            MESSAGES[infer.input_type.name].SerializeToString,
+            MESSAGES[infer.output_type.name].FromString,
+        )
+        assert (await ask_infer(request, timeout=20)).model_version == str(CHAMPION)
+        for step in ("shadow", "canary"):
+            assert await roll_on(root, model_server, step) == 0
+        for _ in range(5):
+            assert (await ask_infer(request, timeout=20)).model_version == str(CHAMPION)
 
 
 async def test_a_label_that_is_not_served_is_the_callers_error_if_the_caller_chose_it(root, model_server):

@@ -12,6 +12,7 @@ from tests.k8s.manifests import NAME, environment, of_kind, selects, workloads
 # By a setting's name: whom a pod asks when it is set, and where.
 ASKED = {
     "ORRERY_FRONT_QUOTA_REDIS_URL": ("redis", 6379),
+    "ORRERY_FRONT_CACHE_REDIS_URL": ("redis", 6379),
     "ORRERY_FEEDBACK_DATABASE_URL": ("postgres", 5432),
     "ORRERY_FEEDBACK_DATABASE_URL_FILE": ("postgres", 5432),
     "PGHOST": ("postgres", 5432),

@@ -127,10 +127,17 @@ class Database:
         return engine
 
     def _make_private(self, *_: Any) -> None:
-        """The file, and with it SQLite's files beside it, is its owner's alone."""
+        """The file, and with it SQLite's files beside it, is its owner's alone.
+
+        A file that is there is not opened, not even to look: closing it would take away the locks that this process'
+        connections have on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and another process that then closes
+        the database takes the log away with it. Acknowledged votes were lost that way.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            pass
         except OSError as error:
             raise StoreUnavailable(f"errno {error.errno}") from None
 

@@ -11,6 +11,7 @@ from gateway.neo.errors import InvalidImpactError
 from gateway.neo.impact import Impactor
 from gateway.neo.orbits import Orbits
 from gateway.neo.units import J2000_TDB_JD
+from gateway.serving.bounds import NUMBERS
 from gateway.serving.validation import Violations, check
 from gateway.simulation import decode
 from gateway.simulation.assessing import impactor_of_message
@@ -41,6 +42,8 @@ _SIGMAS_NOTE: Final = (
 )
 _OBJECT: Final = "object"
 _UNCERTAINTY: Final = "object.uncertainty"
+# What lies beyond is noted already, number by number, and would overflow here.
+_NOTED_BEYOND: Final = NUMBERS["Covariance"]["values"]
 # The sigmas' own names, where they are not those of the elements.
 _SIGMA_OF: Final = {"perihelion_time_d": "perihelion_time_tdb_jd"}
 
@@ -142,7 +145,7 @@ def _uncertainty(
         )
         return labels, np.zeros((count, 0)), covariance.epoch_tdb_jd
     values = np.array(covariance.values).reshape(count, count)
-    if not np.isfinite(values).all():
+    if not _NOTED_BEYOND.holds(values).all():
         return labels, np.zeros((count, 0)), covariance.epoch_tdb_jd
     try:
         spread = spread_of(values)
@@ -183,7 +186,7 @@ def _sigmas(sigmas: v1.ElementSigmas, violations: Violations) -> tuple[tuple[str
             violations.add(f"{_UNCERTAINTY}.sigmas.{name}", "is required: unset is unknown, not 0")
     labels = tuple(given)
     values = np.array([given[label] for label in labels])
-    if not (np.isfinite(values).all() and (values > 0.0).any()):
+    if not (_NOTED_BEYOND.holds(values).all() and (values > 0.0).any()):
         violations.add(f"{_UNCERTAINTY}.sigmas", "leaves nothing uncertain")
         return labels, np.zeros((len(labels), 0))
     return labels, spread_of(np.diag(values**2))

@@ -29,7 +29,6 @@ from gateway.simulation.impact.target_maps import (
     pierced_km,
     probability,
     same_encounter,
-    towards,
 )
 from gateway.simulation.impact.uncertainty import CARTESIAN, Cloud, cartesian_values, nominal_values
 from gateway.simulation.nbody import Forces, Integrator
@@ -142,9 +141,9 @@ def _steepest(drift_au: Floats) -> Floats:
 
 
 def _likeliest(target: TargetMap) -> Floats:
-    """(k,) the most probable impactor, were the map exact; where none is within 5 sigma, 5 sigma towards the body."""
+    """(k,) the most probable impactor, were the map exact, or what comes as near to one as 5 sigma allow."""
     z = fitted(target, target.capture_km / 3.0)
-    return z if _hits(target, z) else _FARTHEST * towards(target)
+    return z * min(1.0, _FARTHEST / max(float(np.linalg.norm(z)), 1e-12))
 
 
 def _hits(target: TargetMap, z: Floats) -> bool:

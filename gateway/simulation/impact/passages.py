@@ -16,7 +16,7 @@ from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
 from gateway.simulation.nbody import Cancelled, Forces, Swarm, SwarmStep
-from gateway.simulation.steps import advanced, between, spread
+from gateway.simulation.steps import advanced, between, interpolated, spread
 from gateway.simulation.target_plane import Hyperbola, hyperbola
 from gateway.simulation.whereabouts import ERROR_AU, rough_positions
 
@@ -64,7 +64,7 @@ class Flight:
     """How the clones went.
 
     Attributes:
-        states: (N, 6) at the end, barycentric ICRF, au and au/d; fiction for a clone that hit something.
+        states: (N, 6) at the end, barycentric ICRF, au and au/d; within the body for a clone that hit something.
         passages: within reach, in no particular order; hits always.
         hit_body: (N,) the number of the body that was hit first, or `NOTHING`.
         hit_d: (N,) when its surface was crossed, days of TDB since J2000.0.
@@ -103,17 +103,24 @@ def follow(
         Cancelled: when told so.
         RuntimeError: the integrator failed.
     """
-    swarm = Swarm(states, start_d, forces, pushes_au_d2)
     lookout = _Lookout(len(states), reach_au)
     lookout.start(states, start_d)
-    while not lookout.hit_body.all():
+    ends, flying = states.copy(), np.arange(len(states))
+    swarm = Swarm(states, start_d, forces, pushes_au_d2)
+    while len(lookout.flying):
+        if len(flying) > len(lookout.flying):
+            # Whoever hit something is gone: within the body its way would be fiction, and hold up the others.
+            swarm = swarm.only(np.flatnonzero(np.isin(flying, lookout.flying)))
+            flying = lookout.flying
+            continue
         if cancelled():
             raise Cancelled
         if (step := swarm.step(end_d)) is None:
             break
-        lookout.look(step, swarm.states)
+        ends[flying] = swarm.states
+        lookout.look(step, ends[flying], flying)
         moved(step.end_d)
-    return Flight(swarm.states, lookout.passages, lookout.hit_body, lookout.hit_d)
+    return Flight(ends, lookout.passages, lookout.hit_body, lookout.hit_d)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,20 +151,25 @@ class _Lookout:
             for clone in np.flatnonzero(inside):
                 self._note(int(clone), body, time_d, states[clone] - at[0], hit=True)
 
-    def look(self, step: SwarmStep, after: Floats) -> None:
-        """Within one step, whose end is (N, 6) `after`."""
-        flying = np.flatnonzero(self.hit_body == NOTHING)
-        few = SwarmStep(step.start_d, step.end_d, step.states[flying], step.accelerations[:, flying])
-        throng = _Throng.of(few, after[flying])
+    @property
+    def flying(self) -> Indices:
+        """The clones that have not hit anything."""
+        return np.flatnonzero(self.hit_body == NOTHING)
+
+    def look(self, step: SwarmStep, after: Floats, clones: Indices) -> None:
+        """Within one step of some clones, whose end is (N, 6) `after`."""
+        throng = _Throng.of(step, after)
         near = throng.nearest_au(rough_positions(throng.times)) <= self._limits_au + ERROR_AU
         if not near.any():
             return
         bodies = [body for body, is_near in zip(Body, near, strict=True) if is_near]
+        nodes = spread(step.start_d, step.end_d)
         found = [
-            _Meeting(time_d, int(flying[row]), body, relative, hit)
-            for body, at in ephemeris.states_of_many(bodies, throng.times).items()
-            if throng.nearest_au(at[:, None, :3])[0] <= self._limit_au(body)
-            for time_d, row, relative, hit in _meetings(few, after[flying], body, at, self._limit_au(body))
+            _Meeting(time_d, int(clones[row]), body, relative, hit)
+            for body, at in ephemeris.states_of_many(bodies, nodes).items()
+            if throng.nearest_au((path := _Path(body, nodes, at)).states(throng.times)[:, None, :3])[0]
+            <= self._limit_au(body)
+            for time_d, row, relative, hit in _meetings(step, after, path, self._limit_au(body))
         ]
         for meeting in sorted(found, key=lambda meeting: (meeting.time_d, meeting.clone)):
             if self.hit_body[meeting.clone] == NOTHING:
@@ -190,19 +202,34 @@ class _Lookout:
         )
 
 
-def _meetings(
-    step: SwarmStep, after: Floats, body: Body, at: Floats, limit_au: float
-) -> list[tuple[float, int, Floats, bool]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Path:
+    """A body's way during a step: its (16, 6) states at 16 nodes, interpolated. Reading the kernel takes longer."""
+
+    body: Body
+    nodes: Floats
+    at: Floats
+
+    @property
+    def radius_au(self) -> float:
+        return _RADII_AU[self.body]
+
+    def states(self, times: Floats) -> Floats:
+        """(M, 6) at instants within the step."""
+        return interpolated(self.nodes, self.at, times)
+
+
+def _meetings(step: SwarmStep, after: Floats, path: _Path, limit_au: float) -> list[tuple[float, int, Floats, bool]]:
     """Minima within a limit and crossings: time, row, (6,) relative state, and whether it is a crossing.
 
     Args:
         step: of some clones.
         after: (N, 6) at its end.
-        body: whom they meet.
-        at: (9, 6) its states at the samples.
+        path: of the body that they meet.
         limit_au: for minima.
     """
     times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
+    at = path.states(times)
     relative = _states(step, times) - at[:, None]
     relative[-1] = after - at[-1]
     distance_au = np.linalg.norm(relative[..., :3], axis=2)
@@ -212,22 +239,22 @@ def _meetings(
     turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0)
     turns &= 0.5 * (distance_au[:-1] + distance_au[1:] - way_au) <= limit_au
     # Where each clone is first seen within the surface; `inf` where it never is.
-    below_d = np.where(distance_au < _RADII_AU[body], times[:, None], np.inf).min(axis=0)
+    below_d = np.where(distance_au < path.radius_au, times[:, None], np.inf).min(axis=0)
     found: list[tuple[float, int, Floats, bool]] = []
     for part in np.flatnonzero(turns.any(axis=1)):
         rows = np.flatnonzero(turns[part])
-        minima_d = _minima(step, body, rows, float(times[part]), float(times[part + 1]))
-        met = _relative(step, body, rows, minima_d)
+        minima_d = _minima(step, path, rows, float(times[part]), float(times[part + 1]))
+        met = _relative(step, path, rows, minima_d)
         away_au = np.linalg.norm(met[:, :3], axis=1)
-        below_d[rows] = np.where(away_au < _RADII_AU[body], np.minimum(below_d[rows], minima_d), below_d[rows])
+        below_d[rows] = np.where(away_au < path.radius_au, np.minimum(below_d[rows], minima_d), below_d[rows])
         for row, time_d, state, au in zip(rows, minima_d, met, away_au, strict=True):
-            if _RADII_AU[body] <= au <= limit_au:
+            if path.radius_au <= au <= limit_au:
                 found.append((float(time_d), int(row), state, False))
     rows = np.flatnonzero(np.isfinite(below_d))
     if len(rows):
         above_d = np.array([times[times < max(below, times[0] + 1e-12)].max() for below in below_d[rows]])
-        crossed_d = _crossings(step, body, rows, above_d, below_d[rows])
-        met = _relative(step, body, rows, crossed_d)
+        crossed_d = _crossings(step, path, rows, above_d, below_d[rows])
+        met = _relative(step, path, rows, crossed_d)
         found += [
             (float(time_d), int(row), state, True) for row, time_d, state in zip(rows, crossed_d, met, strict=True)
         ]
@@ -277,31 +304,31 @@ def _states(step: SwarmStep, times: Floats) -> Floats:
     return advanced(step.states, np.moveaxis(step.accelerations, 0, 1), elapsed_d, step.end_d - step.start_d)
 
 
-def _relative(step: SwarmStep, body: Body, rows: Indices, times: Floats) -> Floats:
+def _relative(step: SwarmStep, path: _Path, rows: Indices, times: Floats) -> Floats:
     """(M, 6) of some clones relative to a body, each at its own time."""
     elapsed_d = (times - step.start_d)[:, None]
     accelerations = np.moveaxis(step.accelerations[:, rows], 0, 1)
     there = advanced(step.states[rows], accelerations, elapsed_d, step.end_d - step.start_d)
-    return there - ephemeris.states(body, times)
+    return there - path.states(times)
 
 
-def _minima(step: SwarmStep, body: Body, rows: Indices, low: float, high: float) -> Floats:
+def _minima(step: SwarmStep, path: _Path, rows: Indices, low: float, high: float) -> Floats:
     """(M,) when some clones turn from approaching to receding between two times."""
     few = SwarmStep(step.start_d, step.end_d, step.states[rows], step.accelerations[:, rows])
     times = spread(low, high)
-    relative = _states(few, times) - ephemeris.states(body, times)[:, None]
+    relative = _states(few, times) - path.states(times)[:, None]
     rates = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
     return _bisected(
         lambda middle: between(times, rates, middle) < 0.0, np.full(len(rows), low), np.full(len(rows), high)
     )
 
 
-def _crossings(step: SwarmStep, body: Body, rows: Indices, above_d: Floats, below_d: Floats) -> Floats:
+def _crossings(step: SwarmStep, path: _Path, rows: Indices, above_d: Floats, below_d: Floats) -> Floats:
     """(M,) when some clones cross a body's surface, between two times for each."""
 
     def outside(middle: Floats) -> NDArray[np.bool_]:
-        away_au = np.linalg.norm(_relative(step, body, rows, middle)[:, :3], axis=1)
-        still: NDArray[np.bool_] = away_au > _RADII_AU[body]
+        away_au = np.linalg.norm(_relative(step, path, rows, middle)[:, :3], axis=1)
+        still: NDArray[np.bool_] = away_au > path.radius_au
         return still
 
     return _bisected(outside, above_d, below_d)

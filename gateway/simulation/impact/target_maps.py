@@ -191,14 +191,6 @@ def fitted(target: TargetMap, sharpness_km: float) -> Floats:
     return z
 
 
-def towards(target: TargetMap) -> Floats:
-    """(k,) unit vector along which the image comes nearer to the body most steeply; any where it cannot."""
-    way = -target.slope_km.T @ target.origin_km
-    size = float(np.linalg.norm(way))
-    unit: Floats = way / size if size else line_of_variations(target)
-    return unit
-
-
 def ellipse(target: TargetMap) -> Ellipse:
     """One sigma of the image."""
     left, values, _ = np.linalg.svd(target.slope_km, full_matrices=False)

@@ -134,7 +134,7 @@ class Cloud:
     def _keplerian(self, named: dict[str, Floats]) -> tuple[Floats, NDArray[np.bool_]]:
         e = named["eccentricity"]
         by_axis = "semi_major_axis_au" in named
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             q = named["semi_major_axis_au"] * (1.0 - e) if by_axis else named["perihelion_distance_au"]
             if "perihelion_time_tdb_jd" in named:
                 since_d = -named["perihelion_time_tdb_jd"]

@@ -2,11 +2,14 @@
 """Votes kept once, contributors hidden, consensus as of the votes that are there; in SQLite and in PostgreSQL."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
 from gateway.feedback.consensus import Status
 from gateway.feedback.store.contributors import ModelVersion
+from gateway.feedback.store.store import Store
 from gateway.serving.errors import RequestIdReused
 from tests.votes import LABEL, QUESTION, consensus, keep, submission, token
 
@@ -114,3 +117,19 @@ def test_a_model_is_named_only_if_its_run_used_the_votes(store):
     named = store.write(store.erasing(contributors[0], "me too")).trained_models
     assert [model.version for model in named] == [2, 3]
     assert QUESTION["RECORD"] == 1
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_another_process_that_comes_and_goes_takes_nothing_away(store, settings):
+    """It must not be the last to close the database while this one has it open, or the log goes with it."""
+    keep(store, by=token())
+    # More connections of this process, one after the other.
+    with store.database.reading(), Store(settings) as another:
+        list(another.consensus(["2004 FH"]))
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT count(*) FROM votes'); c.close()"
+    subprocess.run([sys.executable, "-c", script, store.database.path], check=True)
+    assert store.database.path.with_name(f"{store.database.path.name}-wal").exists()
+    keep(store, "after", by=token())
+    count = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM votes').fetchone())"
+    seen = subprocess.run([sys.executable, "-c", count, store.database.path], check=True, capture_output=True)
+    assert seen.stdout.split() == [b"2"]
