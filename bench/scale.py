@@ -4,6 +4,7 @@
 import json
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -24,8 +25,8 @@ from gateway.simulation.settings import KernelSettings
 from orrery.inference import v1
 
 INTRO: Final = """
-Written by `make bench-scale`. Processor time of one core, medians of three with the range; what these figures mean for a
-million clones a day and for a whole catalogue is in [scale.md](../scale.md).
+Written by `make bench-scale`. Processor time of one core, medians of three with the range; what these figures mean for
+a million clones a day and for a whole catalogue is in [scale.md](../scale.md).
 """
 
 _NAMED: Final = Path(__file__).resolve().parents[1] / "client" / "examples" / "named_orbits.json"
@@ -85,7 +86,7 @@ def nightly_objects() -> str:
         cells = []
         for asked in (bare, known):
             text = json_format.MessageToJson(asked, indent=None)
-            cells.append(_ms(_seconds(lambda text=text: answer(text, night))))
+            cells.append(_ms(_seconds(partial(answer, text, night))))
         rows.append((item.designation, *cells))
     return markdown(("ms an object", "MOID and encounters", "and an impact estimate"), rows)
 
