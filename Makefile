@@ -14,7 +14,7 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-feedback accuracy bench lint protos protos-check client-check models export export-quick dataset studies verify-models bench-serving \
+.PHONY: help setup demo serve test test-feedback accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick retrain drift dataset studies verify-models bench-serving \
         serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
 
 help: ## list the targets
@@ -28,7 +28,7 @@ demo: models ## start everything, ask about real asteroids, stop
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
 
-test: models ## run all tests
+test: models $(TRITON_CLIENT) ## run all tests
 	$(BIN)/python -m pytest
 
 test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQLite and with PostgreSQL included (minutes)
@@ -44,9 +44,15 @@ bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/ben
 	$(UV) pip install --quiet --constraint requirements.lock --group bench
 	$(BIN)/python -m bench physics
 
+bench-scale: $(INSTALLED) ## measure a clone-year and an object of a nightly run: docs/benchmarks/scale.md (two minutes)
+	$(BIN)/python -m bench scale
+
 bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmarks/{anomaly,gateway}.md (minutes)
 	$(BIN)/python -m bench anomaly
 	$(BIN)/python -m bench.gateway
+
+overload: models ## five times more calls than a pod can answer: docs/benchmarks/overload.md (minutes)
+	$(BIN)/python -m bench.overload
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
@@ -60,7 +66,7 @@ protos: $(INSTALLED) ## generate the client's stubs and docs/openapi.json from p
 	$(BIN)/python -m gateway edge openapi build/protos.binpb
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json gateway/front/open_inference.binpb || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
 client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
@@ -74,6 +80,38 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
+
+TRITON_CLIENT := build/tritonclient/.installed
+
+# NVIDIA's client, in an environment of its own: its requirements contradict our lock.
+$(TRITON_CLIENT): | $(UV)
+	$(UV) venv --quiet --python $(PYTHON) build/tritonclient
+	$(UV) pip install --quiet --python build/tritonclient 'tritonclient[grpc]==2.73.0'
+	@touch $@
+
+examples: build/examples/go/bin/tour build/examples/typescript/dist/tour.js models ## build the examples in Go and TypeScript, run all against the real system
+	$(BIN)/python -m pytest tests/contract/test_examples.py
+
+EXAMPLES := client/examples
+CONTRACT := $(wildcard protos/orrery/inference/v1/*.proto) $(EXAMPLES)/generate.py
+
+# Without modules: everything Go needs is a Debian package (.ci/run names them).
+build/examples/go/bin/tour: export GO111MODULE = off
+build/examples/go/bin/tour: export GOFLAGS =
+build/examples/go/bin/tour: export GOPATH = $(CURDIR)/build/examples/go:/usr/share/gocode
+build/examples/go/bin/tour: export PATH := $(CURDIR)/build/examples/go/bin:$(PATH)
+build/examples/go/bin/tour: $(wildcard $(EXAMPLES)/go/*.go) $(CONTRACT) | $(UV)
+	go build -o build/examples/go/bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py go build/examples/go
+	go build -o $@ ./$(EXAMPLES)/go
+
+build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(CONTRACT) | $(UV)
+	mkdir -p build/examples/typescript/src
+	cp $(EXAMPLES)/typescript/*.json build/examples/typescript
+	cp $(EXAMPLES)/typescript/*.ts build/examples/typescript/src
+	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
+	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
+	cd build/examples/typescript && npx tsc
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 
@@ -89,6 +127,12 @@ export-quick: $(INSTALLED) ## train and publish small models (under 2 minutes)
 
 export: $(INSTALLED) ## train and publish the full models
 	$(BIN)/python -m export train
+
+retrain: $(INSTALLED) ## challengers from what is new, behind every gate; deploys nothing
+	$(BIN)/python -m export retrain $(if $(CONSENSUS),--consensus $(CONSENSUS))
+
+drift: models ## var/drift: what has drifted from what the models learnt, with figures
+	$(BIN)/python -m export drift-report
 
 dataset: $(INSTALLED) ## the labelled catalogue as Parquet in var/dataset, split at random and by date
 	$(BIN)/python -m export dataset

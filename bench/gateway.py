@@ -101,11 +101,12 @@ async def _pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
         }
         for front in ("front", "uncached"):
             for service in ("Prediction", "Anomaly"):
-                await _serving(channels[front], f"orrery.inference.v1.{service}Service")
+                await serving_within(channels[front], f"orrery.inference.v1.{service}Service")
         yield channels
 
 
-async def _serving(channel: grpc.aio.Channel, service: str) -> None:
+async def serving_within(channel: grpc.aio.Channel, service: str) -> None:
+    """Wait until a service says that it serves, three minutes at most."""
     check = health_pb2_grpc.HealthStub(channel).Check
     async with asyncio.timeout(_READY_WITHIN_S):
         while True:

@@ -26,7 +26,8 @@ from export.publishing import history, infra_check, publish
 from export.publishing.manifest_checks import numbers
 from export.retraining import command as retraining_command
 from export.retraining import consensus, ledger
-from export.retraining.run import CHALLENGERS
+from export.rollout import config as configs
+from export.rollout.store import CHALLENGERS
 
 if TYPE_CHECKING:
     from export.publishing.publish import Published
@@ -49,8 +50,13 @@ def _parser() -> argparse.ArgumentParser:
     training.add_argument("--autoencoder", action="store_true", help="also publish the autoencoder, for comparison")
     retraining = argparse.ArgumentParser(add_help=False)
     retraining.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
-    retraining.add_argument("--consensus", type=Path, help="an extraction of the feedback pod; none if not given")
+    retraining.add_argument("--consensus", type=Path, help="what `gateway feedback extract` wrote; none if not given")
+    retraining.add_argument("--record-training", action="store_true", help="tell the feedback store what was trained")
     retraining.add_argument("--schedule", choices=("quick", "full"), default="full", help="how much to train")
+    drifting = argparse.ArgumentParser(add_help=False)
+    drifting.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
+    drifting.add_argument("--folder", type=Path, default=paths.drift(), help="where page and figures are to lie")
+    drifting.add_argument("--metrics", action="append", default=[], help="a pod's metrics page; may be repeated")
     verifying = argparse.ArgumentParser(add_help=False)
     verifying.add_argument("--store", type=Path, default=paths.model_store(), help="folder of published models")
     splitting = argparse.ArgumentParser(add_help=False)
@@ -73,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "retrain", parents=(reading, retraining), help=_retrain.__doc__, description=_retrain.__doc__
     ).set_defaults(run=_retrain)
+    command(
+        "drift-report", _drift_report, "figures and a page: what has changed since the models learnt", reading, drifting
+    )
     for study, parent in (
         (studies.dataset, splitting),
         (studies.search, studying),
@@ -214,7 +223,10 @@ def _retrain(options: argparse.Namespace, console: Console) -> int:
             options.catalogue, options.cache, store, offline=options.offline, progress=progress
         )
         agreed = consensus.read(options.consensus) if options.consensus else consensus.NOTHING
-        run, worked = retraining_command.run(store, found, agreed, options.schedule, None, progress)
+        serving = configs.serving(configs.of_store(store), MODEL_NAMES[0])
+        run, worked = retraining_command.run(
+            store, found, agreed, options.schedule, serving, progress, records=options.record_training
+        )
     if not worked:
         console.print(f"nothing is new since run {run.run_id}; nothing to do", markup=False)
         return 0
@@ -223,6 +235,21 @@ def _retrain(options: argparse.Namespace, console: Console) -> int:
         console.print(f"{name} {result.version} {outcome}", markup=False)
     console.print(f"report: {store / ledger.FOLDER / 'runs' / f'{run.run_id}.md'}", markup=False)
     return retraining_command.REFUSED_EXIT if any(result.refused for result in run.results.values()) else 0
+
+
+def _drift_report(options: argparse.Namespace, console: Console) -> int:
+    from export.drift import report as drift_report  # noqa: PLC0415 - matplotlib is slow to load
+
+    found = _load(options, console)
+    serving = configs.serving(configs.of_store(options.store), MODEL_NAMES[0])
+    with _bar(console) as bar:
+        task = bar.add_task("starting", total=1.0)
+        path = drift_report.write(
+            found, options.store, options.folder, options.metrics, serving,
+            lambda what, fraction: bar.update(task, description=what, completed=fraction),
+        )  # fmt: skip
+    console.print(f"wrote {path}", markup=False)
+    return 0
 
 
 def _show(published: Sequence["Published"], console: Console) -> None:

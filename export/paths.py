@@ -28,6 +28,11 @@ def kernels() -> Path:
     return PROJECT_ROOT / "var" / "kernels"
 
 
+def drift() -> Path:
+    """The folder of the report of drift: `var/drift` below the project."""
+    return PROJECT_ROOT / "var" / "drift"
+
+
 def dataset() -> Path:
     """The folder of data-set files: `var/dataset` below the project."""
     return PROJECT_ROOT / "var" / "dataset"

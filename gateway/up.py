@@ -6,7 +6,7 @@ until Ctrl-C. Whatever happens, all are asked to drain, and are gone when this r
 `var/log/<pod>.log`.
 
 Settings may protect every pod but the model server, which stays on loopback in plaintext. Whether a front with TLS is
-ready is asked on its admin port, which needs no certificate.
+ready is asked on its health port, which needs no certificate; the edge asks it with the pods' own certificates.
 """
 
 import contextlib
@@ -38,6 +38,7 @@ SERVICES = tuple(f"orrery.inference.v1.{name}Service" for name in ("Prediction",
 
 FRONT = "127.0.0.1:50051"
 EDGE = "127.0.0.1:8080"
+EDGE_METRICS = "127.0.0.1:9108"
 
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S = 180.0
@@ -81,7 +82,7 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
     started = time.monotonic()
     pods: Pods = {}
     try:
-        for name in (*PODS, *_edge()):
+        for name in (*PODS, *_edge(settings)):
             with (logs / f"{name}.log").open("wb") as log:
                 command = [sys.executable, "-m", "gateway", name]
                 # In sessions of their own: Ctrl-C is ours to hand on.
@@ -96,9 +97,13 @@ def running_pods(logs: Path, environment: Mapping[str, str] | None = None) -> It
 
 
 def _complete(settings: dict[str, str]) -> dict[str, str]:
-    """Add what follows from TLS: a port for health without it, and the one backend that has none."""
-    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_FRONT_ADMIN_ADDRESS"):
-        settings["ORRERY_FRONT_ADMIN_ADDRESS"] = _free_address()
+    """Add what follows from TLS: a port for health without it, the edge's certificates, the backend that has none."""
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE"):
+        settings.setdefault("ORRERY_FRONT_HEALTH_ADDRESS", _free_address())
+        for name in ("CA_FILE", "CERTIFICATE_FILE", "KEY_FILE"):
+            if path := settings.get(f"ORRERY_BACKEND_{name}"):
+                settings.setdefault(f"ORRERY_EDGE_FRONT_{name}", path)
+        settings.setdefault("ORRERY_EDGE_FRONT_SERVER_NAME", settings.get("ORRERY_BACKEND_SERVER_NAME") or "localhost")
     if settings.get("ORRERY_BACKEND_CA_FILE"):
         models = settings.get("ORRERY_FRONT_MODEL_SERVER_ADDRESS") or "127.0.0.1:8500"
         settings["ORRERY_FRONT_MODEL_SERVER_ADDRESS"] = f"plaintext:{models.removeprefix('plaintext:')}"
@@ -115,22 +120,25 @@ def _front_address(settings: Mapping[str, str]) -> str:
     return settings.get("ORRERY_FRONT_ADDRESS", FRONT)
 
 
-def _edge() -> tuple[str, ...]:
-    """The edge, if it is installed."""
+def _edge(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """The edge, if it is installed and can trust the front."""
     absent = [name for name in EDGE_PACKAGES if importlib.util.find_spec(name) is None]
     if absent:
         print(f"no REST and no gRPC-Web: {', '.join(absent)} not installed (the extra `edge`)", flush=True)
+        return ()
+    if settings.get("ORRERY_FRONT_TLS_CERTIFICATE_FILE") and not settings.get("ORRERY_EDGE_FRONT_CA_FILE"):
+        print("no REST and no gRPC-Web: the front has TLS, and ORRERY_EDGE_FRONT_CA_FILE is not set", flush=True)
         return ()
     return ("edge",)
 
 
 def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    with grpc.insecure_channel(settings.get("ORRERY_FRONT_ADMIN_ADDRESS") or _front_address(settings)) as channel:
+    with grpc.insecure_channel(settings.get("ORRERY_FRONT_HEALTH_ADDRESS") or _front_address(settings)) as channel:
         checks = health_pb2_grpc.HealthStub(channel)
         waiting: dict[str, Callable[[], bool]] = {service: partial(_serves, checks, service) for service in SERVICES}
         if "edge" in pods:
-            waiting["edge"] = partial(_is_healthy, settings.get("ORRERY_EDGE_ADDRESS", EDGE))
+            waiting["edge"] = partial(_has_a_front, settings.get("ORRERY_EDGE_METRICS_ADDRESS", EDGE_METRICS))
         while waiting:
             for name, pod in pods.items():
                 if pod.poll() is not None:
@@ -144,9 +152,9 @@ def _await_ready(pods: Pods, logs: Path, settings: Mapping[str, str]) -> None:
                 time.sleep(0.2)
 
 
-def _is_healthy(edge: str) -> bool:
+def _has_a_front(edge_metrics: str) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{edge}/health", timeout=1.0) as reply:
+        with urllib.request.urlopen(f"http://{edge_metrics}/health", timeout=1.0) as reply:
             return bool(reply.status == HTTPStatus.OK)
     except OSError:
         return False

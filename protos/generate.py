@@ -5,6 +5,8 @@
 # ///
 """Write the client's stubs, their .pyi and build/protos.binpb from the protos: `make protos`.
 
+Also the front's descriptors of the Open Inference Protocol.
+
 The generators are pinned and run in an environment of their own (the block above, PEP 723): what grpcio-tools 1.80
 writes loads on protobuf 6.31 and later, and the servers run on a newer protobuf than it can.
 """
@@ -21,6 +23,9 @@ PROTOS = Path(__file__).parent
 PACKAGE = "orrery/inference/v1"
 CLIENT = PROTOS.parent / "client"
 DESCRIPTORS = PROTOS.parent / "build" / "protos.binpb"
+# A protocol of others: no stubs of it belong into our client.
+OPEN_INFERENCE = "inference/open_inference.proto"
+OPEN_INFERENCE_DESCRIPTORS = PROTOS.parent / "gateway" / "front" / "open_inference.binpb"
 
 
 def main() -> None:
@@ -28,11 +33,12 @@ def main() -> None:
     for old in (CLIENT / PACKAGE).glob("*_pb2*"):
         old.unlink()
     DESCRIPTORS.parent.mkdir(exist_ok=True)
-    sources = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / PACKAGE).glob("*.proto"))
     services = [source for source in sources if source.endswith("_service.proto")]
     described = [f"--descriptor_set_out={DESCRIPTORS}", "--include_imports", "--include_source_info"]
     run_protoc(sources, [f"--python_out={CLIENT}", f"--mypy_out=quiet:{CLIENT}", *described])
     run_protoc(services, [f"--grpc_python_out={CLIENT}", f"--mypy_grpc_out=quiet:{CLIENT}"])
+    run_protoc([OPEN_INFERENCE], [f"--descriptor_set_out={OPEN_INFERENCE_DESCRIPTORS}"])
     write_package(FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()))
 
 

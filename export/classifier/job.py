@@ -31,6 +31,7 @@ from export.evaluation.report import ClassifierReport
 from export.progress import Progress
 from export.publishing import model_card, publish
 from export.publishing.publish import MANIFEST_FILE, Check, Manifest, Published
+from gateway.drift import Reference
 
 CLASSIFIER: Final = "neo_classifier"
 FIGURES_FOLDER: Final = "figures"
@@ -108,6 +109,8 @@ def publish_classifier(
     variant, threshold, variants = _choose_variant(network, split.validation)
     model = _model(network, variant, threshold, catalogue)
     progress("judging", 0.0)
+    reference = drift_reference(model, catalogue)
+    model = _model(network, variant, threshold, catalogue, reference.dumps())
     answers = saved_model.predict_columns(model, judges.columns)
     probability = answers["pha_probability"]
     intervals, by_chance = report.uncertainty(judges, probability, threshold, scale.resamples)
@@ -144,6 +147,7 @@ def publish_classifier(
             "training": asdict(scale.training),
             "training_orbits": {"real": int(split.train.real.sum()), "synthetic": int((~split.train.real).sum())},
             "variants": variants,
+            "drift_reference": reference.to_json(),
             **({"retraining": dict(used)} if used else {}),
         },
     )
@@ -166,10 +170,27 @@ def _fingerprint(catalogue: Catalogue, scale: ClassifierScale) -> str:
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def _model(network: Network, variant: Variant, threshold: float, catalogue: Catalogue) -> saved_model.NeoClassifier:
+def drift_reference(model: saved_model.NeoClassifier, catalogue: Catalogue) -> Reference:
+    """How the catalogue and the answers to it are distributed, in the order of `gateway.front.drift.FEATURES`."""
+    columns = catalogue.objects[list(MODEL_COLUMNS)].to_numpy(dtype=np.float64)
+    answers = saved_model.predict_columns(model, columns)
+    features: dict[str, NDArray[Any]] = dict(zip(MODEL_COLUMNS, columns.T, strict=True))
+    features["pha_probability"] = answers["pha_probability"]
+    features["orbit_class"] = answers["class_probabilities"].argmax(axis=1)
+    return Reference.of(features)
+
+
+def _model(
+    network: Network, variant: Variant, threshold: float, catalogue: Catalogue, reference: str = ""
+) -> saved_model.NeoClassifier:
     provenance = catalogue.provenance
     return saved_model.NeoClassifier(
-        network, compress.pack(network, variant), threshold, variant, f"{provenance.kind}: {provenance.description}"
+        network,
+        compress.pack(network, variant),
+        threshold,
+        variant,
+        f"{provenance.kind}: {provenance.description}",
+        reference,
     )
 
 

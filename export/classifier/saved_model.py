@@ -27,7 +27,13 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
     """The packed network behind its two signatures."""
 
     def __init__(
-        self, network: Network, layers: Mapping[str, PackedLayer], threshold: float, variant: str, training_data: str
+        self,
+        network: Network,
+        layers: Mapping[str, PackedLayer],
+        threshold: float,
+        variant: str,
+        training_data: str,
+        drift_reference: str = "",
     ) -> None:
         """Take the weights.
 
@@ -37,12 +43,14 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
             threshold: hazard probability from which an object counts as potentially hazardous.
             variant: how the weights are stored, for `describe`.
             training_data: what it learnt from, for `describe`.
+            drift_reference: JSON of a `gateway.drift.Reference`, for the signature of that name.
         """
         super().__init__(name="neo_classifier")
         self._layers = dict(layers)
         self._mean, self._scale = network.mean, network.scale
         self._threshold = threshold
         self._variant, self._training_data = variant, training_data
+        self._drift_reference = drift_reference
 
     def _dense(self, name: str, inputs: tf.Tensor) -> tf.Tensor:
         layer = self._layers[name]
@@ -77,6 +85,11 @@ class NeoClassifier(tf.Module):  # type: ignore[misc]  # tensorflow has no types
             "training_data": tf.fill(shape, self._training_data),
         }
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name=ROWS_INPUT)])  # type: ignore[untyped-decorator]  # tensorflow has no types
+    def drift_reference(self, rows: tf.Tensor) -> dict[str, tf.Tensor]:
+        """How what it learnt from was distributed, once a row."""
+        return {"drift_reference": tf.fill(tf.shape(rows), self._drift_reference)}
+
 
 def predict_columns(model: NeoClassifier, columns: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """The answers of a model in memory as arrays."""
@@ -98,11 +111,12 @@ def warmup_log(name: str, rows: int, signature: str) -> prediction_log_pb2.Predi
 
 def save(model: NeoClassifier, name: str, folder: Path) -> None:
     """Write the SavedModel and its warm-up records (TensorFlow Serving, "SavedModel Warmup") into a folder."""
-    signatures = {"serving_default": model.predict, "describe": model.describe}
+    warmed = {"serving_default": model.predict, "describe": model.describe}
+    signatures = {**warmed, "drift_reference": model.drift_reference}
     tf.saved_model.save(model, str(folder), signatures=signatures)
     warmup = folder / WARMUP_FILE
     warmup.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(warmup)) as writer:
-        for signature in signatures:
+        for signature in warmed:
             for rows in WARMUP_BATCHES:
                 writer.write(warmup_log(name, rows, signature).SerializeToString())

@@ -19,6 +19,7 @@ from export.publishing import model_card
 from export.publishing.forest_checks import GRAPH_FILE, TABLES_FILE, check_forest
 from export.publishing.gate import AnomalyGate
 from export.publishing.publish import MANIFEST_FILE, Manifest, Published, created_utc, libraries, staged_version
+from gateway.drift import Reference
 
 ANOMALY: Final = "neo_anomaly"
 
@@ -109,6 +110,7 @@ def publish_anomaly(
                 "forest": asdict(scale.forest),
                 "baseline_path_length": float(trees["baseline_path_length"]),
                 "population_percentiles": _percentiles(scores),
+                "drift_reference": _drift_reference(features, scores).to_json(),
                 "file_bytes": {name: (folder / name).stat().st_size for name in (GRAPH_FILE, TABLES_FILE)},
                 **({"retraining": dict(used)} if used else {}),
                 **({"watch_list": _watch_list(catalogue, scores, watched)} if watched is not None else {}),
@@ -141,6 +143,12 @@ def _overlap(columns: Floats, scores: Floats, scale: ForestScale, progress: Prog
         other = isolation_forest.fit(columns, replace(scale.forest, seed=seed))
         by_seed.append(isolation_forest.scores(other, columns))
     return float(np.mean(selection.overlaps(by_seed)))
+
+
+def _drift_reference(features: Floats, scores: Floats) -> Reference:
+    """How the population and its scores are distributed: the features in their order, then the score."""
+    columns = dict(zip(isolation_forest.FEATURE_NAMES, features.T, strict=True))
+    return Reference.of({**columns, "score": scores})
 
 
 def _watch_list(catalogue: Catalogue, scores: Floats, watched: NDArray[np.bool_]) -> list[dict[str, Any]]:

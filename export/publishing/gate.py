@@ -125,5 +125,5 @@ def forest_challenger_gate(
 def _report(found: Replay, say: Say) -> None:
     say(f"served {found.requests} requests, p50 {found.p50_ms:.1f} ms, p99 {found.p99_ms:.1f} ms", 1.0)
     if found.race is not None:
-        ratios = f"p50 {found.race.p50_ratio:.2f}, p99 {found.race.p99_ratio:.2f}"
-        say(f"latency in turns with the champion, as a multiple of the champion's: {ratios}", 1.0)
+        p50, p99 = (f"{ours:.1f} ms after {theirs:.1f} ms" for ours, theirs in (found.race.p50_ms, found.race.p99_ms))
+        say(f"in turns with the champion: p50 {p50}, p99 {p99}", 1.0)

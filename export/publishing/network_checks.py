@@ -21,7 +21,7 @@ from export.quiet_tensorflow import prediction_log_pb2, tf
 
 # dtype and shape by name; -1 is the number of objects. The front reads exactly these (gateway/front/prediction.py).
 Tensors = Mapping[str, tuple[Any, tuple[int, ...]]]
-SIGNATURES: Final[Mapping[str, tuple[Tensors, Tensors]]] = {
+SIGNATURES: Final[dict[str, tuple[Tensors, Tensors]]] = {
     "serving_default": (
         {ORBITS_INPUT: (tf.float64, (-1, len(MODEL_COLUMNS)))},
         {
@@ -35,6 +35,10 @@ SIGNATURES: Final[Mapping[str, tuple[Tensors, Tensors]]] = {
         {"variant": (tf.string, (-1,)), "training_data": (tf.string, (-1,))},
     ),
 }
+OPTIONAL_SIGNATURES: Final[dict[str, tuple[Tensors, Tensors]]] = {
+    "drift_reference": ({ROWS_INPUT: (tf.int32, (-1,))}, {"drift_reference": (tf.string, (-1,))}),
+}
+"""What versions published before drift was watched do not have."""
 _GRAPH_FILE: Final = "saved_model.pb"
 _VARIABLES: Final = Path("variables") / "variables"
 _VARIABLE_OPS: Final = frozenset({"VarHandleOp", "VariableV2", "Variable"})
@@ -77,8 +81,10 @@ def read_graph(folder: Path) -> Any:
 
 
 def _check_signatures(graph: Any) -> None:
-    for name, (inputs, outputs) in SIGNATURES.items():
+    for name, (inputs, outputs) in (SIGNATURES | OPTIONAL_SIGNATURES).items():
         if name not in graph.signature_def:
+            if name in OPTIONAL_SIGNATURES:
+                continue
             raise RefusedError(f"signature {name} is missing")
         signature = graph.signature_def[name]
         for side, wanted, found in (("input", inputs, signature.inputs), ("output", outputs, signature.outputs)):

@@ -4,11 +4,15 @@
 import contextlib
 import functools
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
+from export import paths
 from export.data import catalogue, sources
 from export.data.catalogue import Catalogue, CatalogueError
+from export.errors import ExportError
 from export.progress import Progress
 from export.publishing import champions, infra_check
 from export.publishing.infra_check import Pod
@@ -57,8 +61,34 @@ def current_catalogue(path: Path | None, cache: Path, store: Path, *, offline: b
     return found
 
 
+class NotRecordedError(ExportError):
+    """The feedback store could not be told which votes a version was trained with."""
+
+
+def record_training(extraction_id: str, name: str, version: int) -> None:
+    """Tell the feedback store, so that whoever has their votes erased is told the versions that learnt with them.
+
+    Raises:
+        NotRecordedError: it did not take it.
+    """
+    what = ["--run-id", extraction_id, "--model", name, "--version", str(version)]
+    command = [sys.executable, "-m", "gateway", "feedback", "trained", *what]
+    done = subprocess.run(  # noqa: S603 - our own module, in this very interpreter
+        command, cwd=paths.PROJECT_ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise NotRecordedError(f"the feedback store did not note {name} {version}: {done.stderr.strip()}")
+
+
 def run(
-    store: Path, found: Catalogue, consensus: Consensus, schedule: str, serving: int | None, progress: Progress
+    store: Path,
+    found: Catalogue,
+    consensus: Consensus,
+    schedule: str,
+    serving: int | None,
+    progress: Progress,
+    *,
+    records: bool = False,
 ) -> tuple[Run, bool]:
     """Retrain both models on a schedule of `export.retraining.jobs.SCHEDULES`; see `export.retraining.run.retrain`.
 
@@ -69,6 +99,7 @@ def run(
         schedule: how much to train.
         serving: the classifier that answers callers, where labels say it.
         progress: told what is done.
+        records: whether the feedback store is told which versions were trained with its extraction.
     """
     progress("importing tensorflow", 0.0)
     from export.retraining import jobs  # noqa: PLC0415 - tensorflow takes ten seconds
@@ -85,4 +116,4 @@ def run(
             jobs.forest_job(store, forest_scale, lambda: pods()[0]),
             jobs.classifier_job(store, network_scale, lambda: pods()[1], serving),
         )
-        return retrain(store, found, consensus, wanted, progress)
+        return retrain(store, found, consensus, wanted, progress, record_training if records else None)

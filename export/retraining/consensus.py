@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What citizens agreed on, as an extraction of the feedback pod says it.
+"""What citizens agreed on, as `python -m gateway feedback extract` writes it.
 
-Votes never redefine physics: labels stay the exact rule. Consensus may set a row aside as a data error, and may call an
-object interesting. Few rows at a time: a flood of votes must not choose what a model learns from.
+Votes never redefine physics: labels stay the exact rule's. Consensus may set a row aside as a data error, may call an
+object interesting, and where it contradicts the rule it is reported. Few rows are set aside: a flood of votes must not
+choose what a model learns from.
 """
 
 import hashlib
@@ -11,17 +12,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from export.data.catalogue import Catalogue
+from export.data.dataset import CLASSES, label
 from export.errors import ExportError
+from export.publishing import publish
 
 MOST_SET_ASIDE_SHARE: Final = 0.01
 """Of the catalogue's rows: more data errors than that are no votes but a fault, or an attack."""
+
+_ROWS_FILE: Final = "consensus.jsonl"
+_FORMAT: Final = 1
+_NUMBERED: Final = re.compile(r"\((\d+)\)(?: .*)?|(\d+)")
 
 
 class ConsensusError(ExportError):
@@ -33,40 +40,57 @@ class Consensus:
     """The objects on which citizens agreed.
 
     Attributes:
-        extraction_id: names the extraction, in the feedback store and in everything made with it.
-        data_errors: designations whose catalogue row is wrong by consensus.
-        interesting: designations worth a second look by consensus.
-        sha256: of the extraction's records; empty where there is no extraction.
+        extraction_id: the run of the feedback store that wrote it; empty where there is none.
+        data_errors: designations whose record cannot be right by consensus.
+        interesting: designations worth an expert's look by consensus.
+        hazard: designation and whether citizens call it hazardous.
+        orbit_class: designation and the class that citizens see.
     """
 
     extraction_id: str = ""
     data_errors: tuple[str, ...] = ()
     interesting: tuple[str, ...] = ()
-    sha256: str = ""
+    hazard: tuple[tuple[str, bool], ...] = ()
+    orbit_class: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of what a run acts on: extractions that say the same are the same input, whatever their names."""
+        acted_on = json.dumps([sorted(self.data_errors), sorted(self.interesting)])
+        return hashlib.sha256(acted_on.encode()).hexdigest()
 
 
 NOTHING: Final = Consensus()
 
 
-def read(path: Path) -> Consensus:
-    """An extraction from its file.
+def read(folder: Path) -> Consensus:
+    """An extraction.
+
+    Args:
+        folder: with `consensus.jsonl`, `manifest.json` and `SHA256SUMS`.
 
     Raises:
-        ConsensusError: it cannot be read, or is not what was extracted.
+        ConsensusError: it cannot be read, is not what was extracted, or is of another format.
     """
     try:
-        content = path.read_bytes()
-        records = [json.loads(line) for line in content.splitlines()]
-        kinds = {
-            kind: tuple(r["designation"] for r in records if r["verdict"] == kind)
-            for kind in ("data_error", "interesting")
-        }
+        publish.verify(folder)
+        manifest = json.loads((folder / publish.MANIFEST_FILE).read_text(encoding="utf-8"))
+        lines = (folder / _ROWS_FILE).read_text(encoding="utf-8").splitlines()
+        if manifest["format"] != _FORMAT or manifest["rows"] != len(lines):
+            raise ConsensusError(f"{folder}: format {manifest['format']} with {manifest['rows']} rows, not as told")
+        rows: list[dict[str, Any]] = [json.loads(line) for line in lines]
+        said = [(str(row["designation"]), row["question"], row["label"]) for row in rows if row["label"] is not None]
+        return Consensus(
+            str(manifest["run_id"]),
+            tuple(name for name, _, answer in said if answer == "DATA_ERROR"),
+            tuple(name for name, _, answer in said if answer == "INTERESTING"),
+            tuple((name, answer == "HAZARDOUS") for name, question, answer in said if question == "HAZARD"),
+            tuple((name, str(answer)) for name, question, answer in said if question == "ORBIT_CLASS"),
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConsensusError(f"the extraction {path} cannot be read: {error}") from error
-    return Consensus(path.stem, kinds["data_error"], kinds["interesting"], hashlib.sha256(content).hexdigest())
-
-
-_NUMBERED: Final = re.compile(r"\((\d+)\)(?: .*)?|(\d+)")
+        if isinstance(error, ConsensusError):
+            raise
+        raise ConsensusError(f"the extraction {folder} cannot be used: {error}") from error
 
 
 def rows_of(objects: pd.DataFrame, designations: Sequence[str]) -> NDArray[np.bool_]:
@@ -75,12 +99,6 @@ def rows_of(objects: pd.DataFrame, designations: Sequence[str]) -> NDArray[np.bo
     meant = objects["designation"].isin(designations) | objects["number"].isin(list(numbers)).fillna(value=False)
     result: NDArray[np.bool_] = meant.to_numpy(dtype=np.bool_)
     return result
-
-
-def unknown(catalogue: Catalogue, consensus: Consensus) -> list[str]:
-    """The designations of a consensus that mean no object of the catalogue."""
-    named = (*consensus.data_errors, *consensus.interesting)
-    return [text for text in named if not rows_of(catalogue.objects, [text]).any()]
 
 
 def without_data_errors(catalogue: Catalogue, consensus: Consensus) -> tuple[Catalogue, list[str]]:
@@ -107,3 +125,30 @@ def without_data_errors(catalogue: Catalogue, consensus: Consensus) -> tuple[Cat
     objects = catalogue.objects
     set_aside = [str(name) for name in objects.loc[wrong, "designation"]]
     return Catalogue(objects[~wrong].reset_index(drop=True), kept, catalogue.report), set_aside
+
+
+def noted(catalogue: Catalogue, consensus: Consensus, set_aside: list[str]) -> dict[str, list[str]]:
+    """What is to be said about a consensus: who was set aside, is interesting, contradicts the rule, is unknown."""
+    named = (*consensus.data_errors, *consensus.interesting)
+    unknown = [text for text in named if not rows_of(catalogue.objects, [text]).any()]
+    return {
+        "set_aside": set_aside,
+        "interesting": list(consensus.interesting),
+        "against_the_rule": _against_the_rule(catalogue, consensus),
+        "unknown": unknown,
+    }
+
+
+def _against_the_rule(catalogue: Catalogue, consensus: Consensus) -> list[str]:
+    """Objects whose hazard or class citizens see otherwise than the exact rule, which stands."""
+    found = []
+    seen: list[tuple[str, str]] = [(name, "hazardous" if yes else "not hazardous") for name, yes in consensus.hazard]
+    seen += list(consensus.orbit_class)
+    for name, answer in seen:
+        objects = catalogue.objects[rows_of(catalogue.objects, [name])]
+        if not len(objects) or not len(rule := label(objects, real=True)):
+            continue
+        classes = {CLASSES[rule.orbit_class[0]].name}
+        if answer not in classes | {"hazardous" if rule.hazardous[0] else "not hazardous"}:
+            found.append(f"{name} ({answer.lower()})")
+    return found

@@ -54,13 +54,15 @@ class Run:
     Attributes:
         run_id: UTC yyyymmddHHMMSS of its begin, and the version number of its challengers.
         inputs: what it works on; the same inputs are never worked on twice.
-        consensus: designations by what was done about them: "set_aside", "interesting", "unknown" to the catalogue.
+        extraction_id: of the consensus it works with; empty where there is none.
+        consensus: designations by what was done about them, see `export.retraining.consensus.noted`.
         results: by model, of those it is done with.
         finished_utc: ISO 8601; empty while it is under way.
     """
 
     run_id: int
     inputs: dict[str, Any]
+    extraction_id: str = ""
     consensus: dict[str, list[str]] = field(default_factory=dict)
     results: dict[str, Result] = field(default_factory=dict)
     finished_utc: str = ""
@@ -77,7 +79,14 @@ class Run:
             for name, said in content["results"].items()
         }
         consensus = {kind: list(names) for kind, names in content["consensus"].items()}
-        return cls(int(content["run_id"]), dict(content["inputs"]), consensus, results, str(content["finished_utc"]))
+        return cls(
+            int(content["run_id"]),
+            dict(content["inputs"]),
+            str(content["extraction_id"]),
+            consensus,
+            results,
+            str(content["finished_utc"]),
+        )
 
 
 class Ledger:

@@ -17,10 +17,10 @@ from export.progress import Progress
 from export.publishing import history, publish
 from export.publishing.publish import Published, RefusedError
 from export.retraining import report
-from export.retraining.consensus import Consensus, unknown, without_data_errors
+from export.retraining.consensus import Consensus, noted, without_data_errors
 from export.retraining.ledger import Ledger, Result, Run
+from export.rollout.store import CHALLENGERS
 
-CHALLENGERS: Final = "challengers"
 KEPT_CHALLENGERS: Final = 2
 """Of each model: the newest, and the one before for comparison."""
 
@@ -67,7 +67,12 @@ Jobs: TypeAlias = Sequence[Job]
 
 
 def retrain(
-    store: Path, catalogue: Catalogue, consensus: Consensus, jobs: Jobs, progress: Progress
+    store: Path,
+    catalogue: Catalogue,
+    consensus: Consensus,
+    jobs: Jobs,
+    progress: Progress,
+    record_training: Callable[[str, str, int], None] | None = None,
 ) -> tuple[Run, bool]:
     """Train what is new, unless these very inputs were worked on before.
 
@@ -80,6 +85,8 @@ def retrain(
         consensus: as it is now.
         jobs: one a model, in this order.
         progress: told what is being done.
+        record_training: tells the feedback store that a model's version was trained with an extraction; may be told
+            the same twice.
 
     Returns:
         The run that worked on these inputs, and whether it did anything now.
@@ -97,23 +104,21 @@ def retrain(
             ledger.forget()
             return last, False
         into = store / CHALLENGERS
+        given_up = 0
         if run is not None and run.inputs != inputs:
+            given_up = run.run_id
             _give_up(run, into, ledger)
             run = None
         kept, set_aside = without_data_errors(catalogue, consensus)
         if run is None:
-            noted = {
-                "set_aside": set_aside,
-                "interesting": list(consensus.interesting),
-                "unknown": unknown(catalogue, consensus),
-            }
-            run = Run(_new_id(store, jobs), inputs, noted)
+            run = Run(
+                _new_id(store, jobs, given_up), inputs, consensus.extraction_id, noted(catalogue, consensus, set_aside)
+            )
             ledger.note(run)
         used = {
             "run_id": run.run_id,
             "catalogue_sha256": catalogue.provenance.sha256,
-            "extraction_id": consensus.extraction_id,
-            "extraction_sha256": consensus.sha256,
+            "extraction_id": run.extraction_id,
             "rows_set_aside": set_aside,
         }
         for job in jobs:
@@ -123,6 +128,11 @@ def retrain(
             task = Task(kept, consensus, into, run.run_id, used, ledger.checkpoints, _listening(progress, said))
             run = run.with_result(job.name, _result(job, task, said))
             ledger.note(run)
+        published = [name for name, result in run.results.items() if not result.refused]
+        if run.extraction_id and record_training is not None:
+            # Before the run is over: a version must never go on to callers whose votes nobody could name.
+            for name in published:
+                record_training(run.extraction_id, name, run.run_id)
         _prune(into, run, ledger)
         run = replace(run, finished_utc=publish.created_utc())
         ledger.finish(run, report.markdown(run))
@@ -134,7 +144,7 @@ def inputs_of(catalogue: Catalogue, consensus: Consensus, jobs: Jobs) -> dict[st
     provenance = catalogue.provenance
     inputs = {
         "catalogue": {name: getattr(provenance, name) for name in ("kind", "source", "date", "rows", "sha256")},
-        "extraction": {"id": consensus.extraction_id, "sha256": consensus.sha256},
+        "consensus_sha256": consensus.sha256,
         "recipes": {job.name: job.recipe for job in jobs},
     }
     # As the ledger gives it back: tuples are lists there.
@@ -142,11 +152,11 @@ def inputs_of(catalogue: Catalogue, consensus: Consensus, jobs: Jobs) -> dict[st
     return result
 
 
-def _new_id(store: Path, jobs: Jobs) -> int:
-    """The time, or what follows the newest version where clocks disagree: a challenger must be the newest."""
+def _new_id(store: Path, jobs: Jobs, given_up: int) -> int:
+    """The time, or what follows the newest number used: a challenger is the newest, no number comes twice."""
     stores = (store, store / CHALLENGERS)
     taken = [version for job in jobs for folder in stores for version in publish.versions(folder, job.name)]
-    return max([publish.new_version(), *(version + 1 for version in taken)])
+    return max([publish.new_version(), given_up + 1, *(version + 1 for version in taken)])
 
 
 def _result(job: Job, task: Task, said: list[str]) -> Result:

@@ -2,6 +2,7 @@
 """The steps of the classifier's rollout: labels move in models.config, never before their version is AVAILABLE."""
 
 import contextlib
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,13 +14,22 @@ from export.rollout.servers import ModelServers
 from export.rollout.store import newest_challenger, retire
 
 LOAD_WITHIN_S: Final = 60.0
+SETTLE_S: Final = 3.0
+"""Longer than fronts take to notice a new label (`ORRERY_FRONT_LABEL_PERIOD_S`, 1 s)."""
 
 
 class ClassifierRollout:
     """One model's labels, on the disk and in every server."""
 
     def __init__(
-        self, store: Path, name: str, file: Path, servers: ModelServers, *, within_s: float = LOAD_WITHIN_S
+        self,
+        store: Path,
+        name: str,
+        file: Path,
+        servers: ModelServers,
+        *,
+        within_s: float = LOAD_WITHIN_S,
+        settle_s: float = SETTLE_S,
     ) -> None:
         """Read the config as it is.
 
@@ -29,12 +39,13 @@ class ClassifierRollout:
             file: the models.config to change; the shipped one is where it begins if there is none yet.
             servers: all that serve this model.
             within_s: how long a version may take to be loaded.
+            settle_s: given to the fronts where there were no labels before, and they asked for the newest version.
 
         Raises:
             RolloutError: the config cannot be read.
         """
         self._store, self._name, self._file, self._servers = store, name, file, servers
-        self._within_s = within_s
+        self._within_s, self._settle_s = within_s, settle_s
         self._config = configs.read(file if file.exists() else configs.SHIPPED)
 
     @property
@@ -48,12 +59,15 @@ class ClassifierRollout:
         Raises:
             RolloutError: there is none, it is not whole, or it cannot be loaded; the servers are as they were.
         """
-        folder = newest_challenger(self._store, self._name)
-        labels = {label: version for label, version in self.labels.items() if label in {STABLE, CHAMPION, PREVIOUS}}
         stable = self._stable()
+        folder = newest_challenger(self._store, self._name, stable)
+        labels = {label: version for label, version in self.labels.items() if label in {STABLE, CHAMPION, PREVIOUS}}
         labels |= {STABLE: stable, CHAMPION: stable}
         # Pinned first: a version that merely appears in the store must not answer anybody.
+        was_labelled = STABLE in self.labels
         self._apply(labels)
+        if not was_labelled:
+            time.sleep(self._settle_s)
         version = int(folder.name)
         served = self._store / self._name / folder.name
         folder.rename(served)
@@ -63,6 +77,7 @@ class ClassifierRollout:
             self._put(set(labels.values()), labels)
             served.rename(folder)
             raise
+        self._retire_unlabelled()
         return version
 
     def canary(self) -> int:
@@ -83,6 +98,7 @@ class ClassifierRollout:
         """
         version = self._labelled(CANARY, "run `rollout canary` first")
         self._apply({STABLE: version, CHAMPION: version, PREVIOUS: self._labelled(STABLE, "")})
+        self._retire_unlabelled()
         return version
 
     def rollback(self, to: int | None = None) -> str:
@@ -99,6 +115,7 @@ class ClassifierRollout:
             version = self._labelled(STABLE, "name a version with --to")
             kept = {label: number for label, number in labels.items() if label not in called_back}
             self._apply(kept)
+            self._retire_unlabelled()
             return f"{' and '.join(called_back)} called back; {version} answers everybody, as before"
         target = labels.get(PREVIOUS) if to is None else to
         if target is None:
@@ -110,6 +127,7 @@ class ClassifierRollout:
         if not (self._store / self._name / str(target)).is_dir():
             raise RolloutError(f"{self._name} {target} is not in {self._store}: nothing has changed")
         self._apply({STABLE: target, CHAMPION: target})
+        self._retire_unlabelled()
         return f"{target} answers everybody again; {labels.get(STABLE, 'the newest version')} does not any more"
 
     def _stable(self) -> int:
@@ -132,9 +150,12 @@ class ClassifierRollout:
         self._servers.await_available(wanted, self._within_s)
         self._put(wanted | configs.pinned(self._config, self._name), labels)
         self._put(wanted, labels)
-        # What no label names and is newer than the champion would be the newest to whoever asks without labels.
+
+    def _retire_unlabelled(self) -> None:
+        """What no label names and is newer than the champion would be the newest to whoever asks without labels."""
+        labels = self.labels
         for version in publish.versions(self._store, self._name):
-            if version > labels[STABLE] and version not in wanted:
+            if version > labels[STABLE] and version not in labels.values():
                 retire(self._store, self._name, version)
 
     def _put(self, versions: set[int], labels: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ from export.errors import ExportError
 from export.publishing import publish
 from export.rollout import config as configs
 from export.rollout import store as stores
-from export.rollout.classifier import LOAD_WITHIN_S, ClassifierRollout
+from export.rollout.classifier import LOAD_WITHIN_S, SETTLE_S, ClassifierRollout
 from export.rollout.servers import AVAILABLE, ModelServers, addresses
 
 CLASSIFIER: Final = "neo_classifier"
@@ -59,6 +59,9 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--to", type=int, help="the version to roll back to")
     arguments.add_argument("--within-s", type=float, default=LOAD_WITHIN_S, help="how long loading may take")
+    arguments.add_argument(
+        "--settle-s", type=float, default=SETTLE_S, help="given to fronts to notice the first labels"
+    )
     arguments.add_argument("--config-map", default="serving-config", help="the name in the patch")
     return arguments
 
@@ -77,7 +80,9 @@ def _step(options: argparse.Namespace) -> str:
         if options.step == "status":
             return _status(store, file, servers)
         with stores.locked(store):
-            rollout = ClassifierRollout(store, CLASSIFIER, file, servers, within_s=options.within_s)
+            rollout = ClassifierRollout(
+                store, CLASSIFIER, file, servers, within_s=options.within_s, settle_s=options.settle_s
+            )
             if way_back:
                 said = f"{CLASSIFIER}: {rollout.rollback(options.to)}"
                 return said + "".join(f"\n{target} does not answer: it will read {file}" for target in servers.away)

@@ -15,18 +15,27 @@ CHALLENGERS: Final = "challengers"
 RETIRED: Final = "retired"
 
 
-def newest_challenger(store: Path, name: str) -> Path:
+def newest_challenger(store: Path, name: str, champion: int | None = None) -> Path:
     """The folder of the newest challenger of a model.
+
+    Args:
+        store: of published models.
+        name: of the model.
+        champion: what is newer than this and in the store already is a challenger too: a step that was killed left it
+            there, or somebody published past this way.
 
     Raises:
         RolloutError: there is none, or it is not what was published.
     """
-    waiting = publish.versions(store / CHALLENGERS, name)
+    waiting = dict.fromkeys(publish.versions(store / CHALLENGERS, name), store / CHALLENGERS)
+    if champion is not None:
+        waiting |= {version: store for version in publish.versions(store, name) if version > champion}
     if not waiting:
         raise RolloutError(
             f"no challenger of {name} waits in {store / CHALLENGERS}: `python -m export retrain` makes one"
         )
-    folder = store / CHALLENGERS / name / str(waiting[-1])
+    newest = max(waiting)
+    folder = waiting[newest] / name / str(newest)
     try:
         publish.verify(folder)
     except publish.IntegrityError as error:

@@ -7,6 +7,7 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from gateway.anomaly.scorer import Forest
+from gateway.drift import Reference
 from gateway.serving.checksums import NotWhole
 from gateway.serving.errors import BackendUnavailable, ModelNotFound
 from orrery.inference import v1
@@ -38,6 +39,11 @@ class Forests:
     def ready(self) -> bool:
         """Whether any version can answer."""
         return bool(self._loaded)
+
+    async def reference_of(self, version: int) -> Reference | None:
+        """What a loaded version learnt from, for drift; None where it is gone or says nothing of it."""
+        forest = self._loaded.get(version)
+        return None if forest is None else forest.reference
 
     def choose(self, selector: v1.ModelSelector) -> Forest:
         """The forest that a request asks for; the newest unless it asks.

@@ -15,6 +15,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from gateway.anomaly.explanation import ForestTables
+from gateway.drift import Reference
 from gateway.serving.checksums import check_sums
 
 Floats = NDArray[np.float64]
@@ -60,6 +61,8 @@ class Forest:
         self.version = int(folder.name)
         self.variant = str(manifest["variant"])
         self.training_data = str(manifest["training_data"]["description"])
+        said = manifest.get("drift_reference")
+        self.reference = None if said is None else Reference.from_json(said)
         with np.load(folder / "forest.npz", allow_pickle=False) as tables:
             self.tables = ForestTables.from_arrays(tables)
             self._quantile_levels: Floats = tables["quantile_levels"]
@@ -94,7 +97,7 @@ class Forest:
         return Scores(score, score >= self._threshold, percentile, features)
 
     def _run(self, orbits: Floats) -> tuple[Floats, Floats]:
-        score, features = self._session.run(["score", "features"], {"orbits": orbits})
+        score, features = self._session.run(["score", "features"], {"orbits": np.ascontiguousarray(orbits)})
         return score, features
 
     def _warm_up(self, folder: Path) -> None:

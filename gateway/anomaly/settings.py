@@ -25,5 +25,8 @@ class AnomalySettings(ServingSettings):
     # How often the store is looked at for a new version.
     poll_s: float = Field(default=2.0, gt=0)
 
+    # At 500 objects a call, 64 are answered within two thirds of a second.
+    calls_under_way: int = Field(default=64, ge=1)
+
     # Threads for calls, and as many that share out the rows of large ones.
     threads: int = Field(default=len(os.sched_getaffinity(0)), ge=1)

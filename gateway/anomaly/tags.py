@@ -6,29 +6,37 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.neo.elements import Orbits
 from gateway.neo.orbit_class import OrbitClass, classify
 from orrery.inference import v1
 
+Floats = NDArray[np.float64]
 
-def orbit_tags(orbits: Orbits) -> list[list[str]]:
+
+def orbit_tags(rows: Floats) -> list[list[str]]:
     """The tags of N orbits, from their elements.
 
     Bounds: co-orbital within the Earth's Hill radius of its semi-major axis (Kamo'oalewa, 2010 TK7 and Cruithne are);
     minimoon-like as chosen on 2006 RH120, 2024 PT5 and 1991 VG, from whose orbits captures come (Granvik et al. 2012,
     Icarus 218, 262); retrograde by definition; Atira by JPL's; Sun-grazing q < 0.1 au, where known objects become
     scarce (Granvik et al. 2016, Nature 530, 303). The bounds themselves are outside.
+
+    Args:
+        rows: (N, 3 or more) q (au), e < 1, i (deg).
     """
-    a = orbits.semi_major_axis_au
-    e, i, q = orbits.eccentricity, orbits.inclination_deg, orbits.perihelion_distance_au
-    rules: dict[str, NDArray[np.bool_]] = {
-        "co-orbital": np.abs(a - 1.0) < 0.01,
-        "minimoon-like": (e < 0.06) & (i < 2.5) & (a > 0.95) & (a < 1.05),
-        "retrograde": i > 90.0,
-        "atira": classify(q, e) == OrbitClass.ATIRA,
-        "sun-grazing": q < 0.1,
-    }
-    return [[tag for tag, holds in rules.items() if holds[row]] for row in range(len(orbits))]
+    classes = classify(rows[:, 0], rows[:, 1]).tolist()
+    return [_tags(q, e, i, number) for (q, e, i), number in zip(rows[:, :3].tolist(), classes, strict=True)]
+
+
+def _tags(q: float, e: float, i: float, orbit_class: int) -> list[str]:
+    a = q / (1.0 - e)
+    rules = (
+        ("co-orbital", abs(a - 1.0) < 0.01),
+        ("minimoon-like", e < 0.06 and i < 2.5 and 0.95 < a < 1.05),
+        ("retrograde", i > 90.0),
+        ("atira", orbit_class == OrbitClass.ATIRA),
+        ("sun-grazing", q < 0.1),
+    )
+    return [tag for tag, holds in rules if holds]
 
 
 def uncertainty_tags(objects: Sequence[v1.NearEarthObject]) -> list[list[str]]:

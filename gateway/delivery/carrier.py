@@ -46,7 +46,7 @@ class Carrier:
         self._refused: dict[str, bytes] = {}
 
     def look(self) -> None:
-        """Fetch what is new of every model, and remove what is too old.
+        """Fetch what is new of every model, and remove what is too old or was called back.
 
         Raises:
             SourceUnavailable: the source cannot be read.
@@ -58,13 +58,17 @@ class Carrier:
             _sweep(folder)
             here = set(_versions(folder))
             wanted = self._settings.keep_versions
-            for version in self._published.versions(model):
+            published = self._published.versions(model)
+            for version in published:
                 if wanted == 0:
                     break
                 if version in here or self._fetch(model, version):
                     here.add(version)
                     wanted -= 1
-            for version in sorted(here, reverse=True)[self._settings.keep_versions :]:
+            # Newer than all that is published: it was called back there, and must not answer here either.
+            called_back = {version for version in here if published and version > max(published)}
+            here -= called_back
+            for version in (*called_back, *sorted(here, reverse=True)[self._settings.keep_versions :]):
                 _remove(folder / str(version))
             if here:
                 DELIVERED_VERSION.labels(model).set(max(here))

@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.descriptor_pb2 import DescriptorProto, EnumDescriptorProto, FileDescriptorProto, FileDescriptorSet
 
 # Words to buf, not to readers.
-_TO_TOOLS: Final = re.compile(r"^buf:lint:.*$", re.MULTILINE)
+_TO_TOOLS: Final = re.compile(r"^\s*buf:lint:.*$", re.MULTILINE)
 
 
 def comments_of(files: FileDescriptorSet) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
-from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED
+from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED, TEXTS
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -104,7 +104,7 @@ class Schemas:
         if reply:
             return schema
         if field.type == FieldDescriptor.TYPE_STRING:
-            schema["maxLength"] = MAX_TEXT_CHARACTERS
+            schema["maxLength"] = TEXTS.get(_owner(field), {}).get(field.name, MAX_TEXT_CHARACTERS)
         interval = NUMBERS.get(_owner(field), {}).get(field.name)
         if interval is not None and "string" not in schema["type"]:
             schema |= {"minimum": interval.low, "maximum": interval.high}

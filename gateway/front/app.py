@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 
@@ -10,10 +11,16 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health
 
+from gateway.front.drift import front_monitor
 from gateway.front.forwarding import forwarding_handler
 from gateway.front.judging import Judges
+from gateway.front.open_inference import OpenInferenceServicer, open_inference_handler
+from gateway.front.open_inference_messages import SERVICE as OPEN_INFERENCE
+from gateway.front.open_inference_models import Classifier, Forest
 from gateway.front.prediction import PredictionServicer
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
+from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
@@ -46,14 +53,41 @@ async def mount(
         simulation = await channel_to(settings.simulation_address)
         feedback = await channel_to(settings.feedback_address)
 
-        prediction = PredictionServicer(Judges(models, settings), settings)
+        shared = None
+        if settings.cache_redis_url is not None:
+            module = importlib.import_module("gateway.front.shared_cache")
+            shared = module.SharedPredictions(
+                settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
+            )
+            stack.push_async_callback(shared.close)
+        judges = Judges(models, settings)
+        rollout = Rollout(judges, models, settings)
+        shadow = Shadow(models, settings, rollout.version)
+        stack.push_async_callback(shadow.close)
+        rollout.tell(shadow.observe)
+        drift = front_monitor(models, settings)
+        rollout.tell(
+            lambda rows, said: drift.observe(said.version, rows, said.pha_probability, said.class_probabilities)
+        )
+        await rollout.look()
+        prediction = PredictionServicer(judges, rollout, settings, shared)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
+        open_inference = OpenInferenceServicer(
+            {
+                settings.classifier_name: Classifier(models, rollout, settings.classifier_name),
+                settings.forest_name: Forest(anomaly),
+            },
+            checks,
+            (PREDICTION.full_name, ANOMALY.full_name),
+            settings.prediction_deadline_s,
+        )
         forward = partial(forwarding_handler, stream_cap_s=settings.stream_deadline_s)
         server.add_generic_rpc_handlers(
             (
                 forward(ANOMALY, anomaly, backend="anomaly", cap_s=settings.anomaly_deadline_s),
                 forward(SIMULATION, simulation, backend="simulation", cap_s=settings.simulation_deadline_s),
                 forward(FEEDBACK, feedback, backend="feedback", cap_s=settings.feedback_deadline_s),
+                open_inference_handler(open_inference),
             )
         )
         timeout_s = settings.health_period_s
@@ -70,7 +104,8 @@ async def mount(
                 followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
                 for service, is_ready in questions.items()
             ]
-            yield tuple(questions)
+            tasks += [followers.create_task(work) for work in (rollout.follow(), drift.follow())]
+            yield (*questions, OPEN_INFERENCE.full_name)
             for task in tasks:
                 task.cancel()
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Adaptive micro-batching: what arrives while a call is under way goes together in the next one.
 
-Nobody waits for company: when the backend is idle a caller's rows leave at once. A batch is formed when a call comes
-back, of the callers still there, so that a caller who has gone costs the backend nothing.
+A caller who is alone leaves at once. After a merged call as many callers are expected again, for they answer replies
+with the next question, and a millisecond is waited for them: else calls of two or three would follow each other, each
+at the price of one of twenty. A batch is formed when it leaves, of the callers still there, so that a caller who has
+gone costs the backend nothing.
 """
 
 import asyncio
@@ -10,6 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
+from time import monotonic
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
@@ -42,26 +46,43 @@ class _Caller(Generic[Answer]):
 
 @dataclass(slots=True)
 class _Lane(Generic[Answer]):
-    """Callers of one selector: those who wait, and how many calls are under way."""
+    """Callers of one selector.
+
+    Attributes:
+        waiting: in the order of their arrival, and how many rows they have.
+        under_way: calls.
+        expected: callers in the last call; so many are waited for.
+        turned_s: when a call left or came back last.
+        timer: for whoever waits.
+    """
 
     waiting: deque[_Caller[Answer]] = field(default_factory=deque)
+    rows: int = 0
     under_way: int = 0
+    expected: int = 1
+    turned_s: float = 0.0
+    timer: asyncio.TimerHandle | None = None
 
 
 class MicroBatcher(Generic[Answer]):
     """Merges the rows of concurrent callers who ask the same model."""
 
-    def __init__(self, ask: Callable[..., Awaitable[Answer]], *, most_rows: int, most_under_way: int) -> None:
+    def __init__(
+        self, ask: Callable[..., Awaitable[Answer]], *, most_rows: int, most_under_way: int, linger_s: float = 1e-3
+    ) -> None:
         """Begin idle.
 
         Args:
             ask: `ask(selector, rows, timeout=s, metadata=m)` puts the question to the backend.
             most_rows: in a merged call; a caller with more goes alone.
             most_under_way: calls of one selector at a time.
+            linger_s: how long callers who were there before are waited for. While a call is under way it has four
+                times as long to come back before another one leaves: a slow backend is asked several things at once.
         """
         self._ask = ask
         self._most_rows = most_rows
         self._most_under_way = most_under_way
+        self._linger_s = linger_s
         self._lanes: dict[bytes, _Lane[Answer]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -79,50 +100,75 @@ class MicroBatcher(Generic[Answer]):
             Exception: what `ask` raised for the whole batch.
         """
         loop = asyncio.get_running_loop()
-        now_s = loop.time()
+        # Not the loop's time, which some loops have in whole milliseconds.
+        now_s = monotonic()
         caller: _Caller[Answer] = _Caller(rows, now_s + timeout, now_s, metadata, loop.create_future())
         lane = self._lanes.setdefault(selector, _Lane())
         lane.waiting.append(caller)
-        self._send(selector, lane)
-        timer = loop.call_at(caller.deadline_s, _expire, caller.answer)
+        lane.rows += len(rows)
+        self._send(selector, lane, now_s)
+        timer = loop.call_later(timeout, _expire, caller.answer)
         try:
             # Cancelling whoever waits here cancels the future, which is how the batch learns of it.
             return await caller.answer
         finally:
             timer.cancel()
 
-    def _send(self, selector: bytes, lane: _Lane[Answer]) -> None:
-        while lane.under_way < self._most_under_way and (callers := self._next(lane.waiting)):
+    def _send(self, selector: bytes, lane: _Lane[Answer], now_s: float) -> None:
+        while (leave_s := self._leave_s(lane)) <= now_s and (callers := self._next(lane)):
             lane.under_way += 1
+            lane.expected = len(callers)
+            lane.turned_s = now_s
             task = asyncio.create_task(self._run(selector, callers))
             self._tasks.add(task)
             task.add_done_callback(partial(self._came_back, selector, lane))
             _cancel_when_all_are_gone(task, callers)
-        if not lane.under_way and not lane.waiting:
+        if lane.timer is not None:
+            lane.timer.cancel()
+            lane.timer = None
+        if now_s < leave_s < inf:
+            loop = asyncio.get_running_loop()
+            # A timer may be a little early; what it was set for is then true all the same.
+            lane.timer = loop.call_later(leave_s - now_s, self._send, selector, lane, leave_s)
+        elif not lane.under_way and not lane.waiting:
             self._lanes.pop(selector, None)
+
+    def _leave_s(self, lane: _Lane[Answer]) -> float:
+        """When the next call may leave if nobody joins; infinite if something must happen first."""
+        if not lane.waiting or lane.under_way >= self._most_under_way:
+            return inf
+        if lane.rows >= self._most_rows:
+            return 0.0
+        if lane.under_way:
+            return lane.turned_s + 4 * self._linger_s
+        if len(lane.waiting) >= lane.expected:
+            return 0.0
+        return max(lane.turned_s, lane.waiting[0].since_s) + self._linger_s
 
     def _came_back(self, selector: bytes, lane: _Lane[Answer], task: asyncio.Task[None]) -> None:
         # Not at the end of `_run`: a task that is cancelled before its first step never gets there.
         self._tasks.discard(task)
         lane.under_way -= 1
-        self._send(selector, lane)
+        lane.turned_s = now_s = monotonic()
+        self._send(selector, lane, now_s)
 
-    def _next(self, waiting: deque[_Caller[Answer]]) -> list[_Caller[Answer]]:
+    def _next(self, lane: _Lane[Answer]) -> list[_Caller[Answer]]:
         """The callers of the next call, in the order of their arrival; those who have gone are dropped."""
         callers: list[_Caller[Answer]] = []
         count = 0
-        while waiting:
-            if waiting[0].answer.done():
-                waiting.popleft()
-                continue
-            count += len(waiting[0].rows)
-            if callers and count > self._most_rows:
-                break
-            callers.append(waiting.popleft())
+        while lane.waiting:
+            caller = lane.waiting[0]
+            if not caller.answer.done():
+                if callers and count + len(caller.rows) > self._most_rows:
+                    break
+                count += len(caller.rows)
+                callers.append(caller)
+            lane.waiting.popleft()
+            lane.rows -= len(caller.rows)
         return callers
 
     async def _run(self, selector: bytes, callers: list[_Caller[Answer]]) -> None:
-        now_s = asyncio.get_running_loop().time()
+        now_s = monotonic()
         for caller in callers:
             metrics.QUEUE_SECONDS.observe(now_s - caller.since_s)
         rows = np.concatenate([caller.rows for caller in callers]) if len(callers) > 1 else callers[0].rows

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.front import metrics
-
 # Selectors are the callers' words; more than this many at a time are no traffic worth a cache.
 _MOST_SELECTORS: Final = 256
 
@@ -47,9 +45,25 @@ class PredictionCache:
             keys: the numbers of each row.
             now_s: on the clock that `store` is told.
         """
-        found = self._find(selector, keys, now_s)
-        (metrics.CACHE_MISSES if found is None else metrics.CACHE_HITS).inc()
-        return found
+        version = self.version_of(selector, now_s)
+        if version is None:
+            return None
+        found = []
+        for key in keys:
+            prediction = self._rows.get((version, key))
+            if prediction is None:
+                return None
+            found.append(prediction)
+        for key in keys:
+            self._rows.move_to_end((version, key))
+        return version, found
+
+    def version_of(self, selector: bytes, now_s: float) -> int | None:
+        """The version that a selector means, as far as that is known; see `find`."""
+        meaning = self._meanings.get(selector)
+        if meaning is None or now_s - meaning.asked_s > self._fresh_s:
+            return None
+        return meaning.version
 
     def store(
         self, selector: bytes, version: int, asked_s: float, keys: Sequence[bytes], predictions: Sequence[bytes]
@@ -71,23 +85,12 @@ class PredictionCache:
             self._meanings.move_to_end(selector)
             while len(self._meanings) > _MOST_SELECTORS:
                 self._meanings.popitem(last=False)
+        self.keep(version, keys, predictions)
+
+    def keep(self, version: int, keys: Sequence[bytes], predictions: Sequence[bytes]) -> None:
+        """Keep what a version said, without a word of what any selector means."""
         for key, prediction in zip(keys, predictions, strict=True):
             self._rows[version, key] = prediction
             self._rows.move_to_end((version, key))
         while len(self._rows) > self._most_rows:
             self._rows.popitem(last=False)
-
-    def _find(self, selector: bytes, keys: Sequence[bytes], now_s: float) -> tuple[int, list[bytes]] | None:
-        meaning = self._meanings.get(selector)
-        if meaning is None or now_s - meaning.asked_s > self._fresh_s:
-            return None
-        version = meaning.version
-        found = []
-        for key in keys:
-            prediction = self._rows.get((version, key))
-            if prediction is None:
-                return None
-            found.append(prediction)
-        for key in keys:
-            self._rows.move_to_end((version, key))
-        return version, found

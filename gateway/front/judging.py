@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
-from gateway.front.rules import MODEL_COLUMNS, Verdicts, judge
+from gateway.front.rules import Verdicts, judge
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import Answer, TensorFlowServing
 from gateway.serving.errors import ModelUnusable
+from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.streams import in_order
 from orrery.inference import v1
 
@@ -133,7 +134,9 @@ class Judges:
                 rules = judge(rows)
             else:
                 rules = await asyncio.to_thread(judge, rows)
-            return _judgement(await asking, rules, len(rows), self._name)
+            said = _judgement(await asking, rules, len(rows), self._name)
+            metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
+            return said
         finally:
             asking.cancel()
 

@@ -2,23 +2,32 @@
 """PredictionService: validate, have it judged (or remember), encode."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from typing import Final
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from gateway.front import metrics
 from gateway.front.cache import PredictionCache
 from gateway.front.encoding import encode_columns, encode_rows
 from gateway.front.judging import Judges
+from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
 from gateway.serving.interceptor import Context
-from gateway.serving.orbits import model_inputs, read_absolute_magnitudes, read_columns, read_orbit_rows
+from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
+
+if TYPE_CHECKING:
+    # Loaded only where settings ask for it.
+    from gateway.front.shared_cache import SharedPredictions
 
 Floats = NDArray[np.float64]
 
@@ -26,38 +35,67 @@ _FEW_ROWS: Final = 256
 """Up to here columns are read and written on the event loop: a thread's hop costs as much as the work."""
 _MOST_CACHED_ROWS: Final = 64
 """Of one request: what is asked in bulk is not asked again soon, and would sweep out what is."""
-# Positions in the rows of `read_orbit_rows` of what is judged before H: q, e, i, node, argument of perihelion.
-_SHAPE: Final = 5
 
 
 class PredictionServicer(v1.PredictionServiceServicer):
     """Implements the service over the judges."""
 
-    def __init__(self, judges: Judges, settings: FrontSettings) -> None:
+    def __init__(
+        self, judges: Judges, rollout: Rollout, settings: FrontSettings, shared: "SharedPredictions | None" = None
+    ) -> None:
+        """Begin with nothing remembered.
+
+        Args:
+            judges: describe who answered.
+            rollout: asked for what is not remembered.
+            settings: the front's.
+            shared: what all fronts remember, if they do.
+        """
         self._judges = judges
+        self._rollout = rollout
         self._settings = settings
+        self._shared = shared
         self._cache = PredictionCache(settings.cache_rows, settings.cache_fresh_s)
 
     async def Predict(self, request: v1.PredictRequest, context: Context) -> v1.PredictResponse:  # noqa: N802  # the contract's name
         """Rows in, rows out."""
         rows = _read_rows(request)
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
-        selector = request.model.SerializeToString()
+        arm = self._rollout.choose(request.model, rows)
         keys = [row.tobytes() for row in rows] if self._settings.cache_rows and len(rows) <= _MOST_CACHED_ROWS else []
-        asked_s = asyncio.get_running_loop().time()
-        if keys and (found := self._cache.find(selector, keys, asked_s)):
-            version, remembered = found
-            predictions = [v1.Prediction.FromString(prediction) for prediction in remembered]
+        asked_s = monotonic()
+        if keys and (found := await self._remembered(arm.selector, keys, asked_s)):
+            version, predictions = found
         else:
-            said = await self._judges.judge(selector, rows, budget)
+            said, arm = await self._rollout.judge(arm, rows, budget)
             version, predictions = said.version, encode_rows(said, rows)
             if keys:
                 encoded = [prediction.SerializeToString() for prediction in predictions]
-                self._cache.store(selector, version, asked_s, keys, encoded)
+                self._cache.store(arm.selector, version, asked_s, keys, encoded)
+                if self._shared is not None:
+                    self._shared.store(version, keys, encoded)
         for prediction, item in zip(predictions, request.objects, strict=True):
             prediction.designation = item.designation
-        model = await self._judges.describe(version, request.model, budget)
+        model = await self._judges.describe(version, arm.model, budget)
         return v1.PredictResponse(predictions=predictions, model=model)
+
+    async def _remembered(
+        self, selector: bytes, keys: Sequence[bytes], now_s: float
+    ) -> tuple[int, list[v1.Prediction]] | None:
+        """The version that a selector means and what it said of some rows, here or in another front."""
+        if found := self._cache.find(selector, keys, now_s):
+            metrics.CACHE_HITS.inc()
+            version, encoded = found
+            return version, [v1.Prediction.FromString(prediction) for prediction in encoded]
+        version = self._cache.version_of(selector, now_s)
+        if self._shared is not None and version is not None and (shared := await self._shared.find(version, keys)):
+            with contextlib.suppress(DecodeError):
+                predictions = [v1.Prediction.FromString(prediction) for prediction in shared]
+                self._cache.keep(version, keys, shared)
+                metrics.CACHE_SHARED_HITS.inc()
+                return version, predictions
+        metrics.CACHE_MISSES.inc()
+        return None
 
     async def PredictColumns(  # noqa: N802  # the contract's name
         self, request: v1.PredictColumnsRequest, context: Context
@@ -66,8 +104,8 @@ class PredictionServicer(v1.PredictionServiceServicer):
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         few = len(request.orbits.eccentricity) <= _FEW_ROWS
         rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
-        said = await self._judges.judge(request.model.SerializeToString(), rows, budget)
-        model = await self._judges.describe(said.version, request.model, budget)
+        said, arm = await self._rollout.judge(self._rollout.choose(request.model, rows), rows, budget)
+        model = await self._judges.describe(said.version, arm.model, budget)
         return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)
 
     async def StreamPredict(  # noqa: N802  # the contract's name
@@ -96,14 +134,8 @@ def _read_rows(request: v1.PredictRequest) -> Floats:
     """
     violations = Violations()
     check(request, violations)
-    magnitudes = read_absolute_magnitudes(request.objects, violations)
-    orbits = read_orbit_rows(request.objects, violations, closed=True)
-    rows = np.empty_like(orbits)
-    rows[:, :_SHAPE] = orbits[:, :_SHAPE]
-    rows[:, _SHAPE] = magnitudes
-    rows[:, -1] = orbits[:, -1]
     # -0.0 and 0.0 are one number, and one key of the cache.
-    return rows + 0.0
+    return read_model_rows(request.objects, violations) + 0.0
 
 
 def _read_columns(request: v1.PredictColumnsRequest) -> Floats:

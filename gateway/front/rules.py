@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the definitions say of many orbits at once: Earth MOID, potentially hazardous, orbit class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Final
 
@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from gateway.neo.earth_orbit import covered, earth_orbits
 from gateway.neo.elements import Orbits
 from gateway.neo.hazard import potentially_hazardous
-from gateway.neo.moid import earth_moid_au, moid
+from gateway.neo.moid import earth_moid_au, moid_au
 from gateway.neo.orbit_class import classify
 
 Floats = NDArray[np.float64]
 
 COLUMNS: Final = 7
 """Of the front's rows: q (au), e, i, node, argument of perihelion (deg), H, epoch (TDB JD)."""
-MODEL_COLUMNS: Final = 6
-"""How many of them the models read: all but the epoch."""
+_H: Final = 5
+_EPOCH: Final = 6
+_FEW_EPOCHS: Final = 64
+"""Up to here the epochs of merged callers are looked up one by one: most are known already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +37,38 @@ def judge(rows: Floats) -> Verdicts:
     """Apply the definitions.
 
     Args:
-        rows: (N, 7), see `COLUMNS`.
+        rows: (N, 7), see `COLUMNS`; checked.
     """
-    q, e, inclination, node, argument, magnitude, epoch = rows.T
-    # Neither the MOID nor the class depends on where the object is on its orbit.
-    orbits = Orbits(q, e, inclination, node, argument, perihelion_time_tdb_jd=epoch, epoch_tdb_jd=epoch)
-    moid_au = _earth_moid_au(orbits)
+    moid_au = _earth_moid_au(rows)
     # A comparison with NaN is false: what is unknown is not called hazardous.
-    return Verdicts(moid_au, potentially_hazardous(moid_au, magnitude), classify(q, e))
+    return Verdicts(moid_au, potentially_hazardous(moid_au, rows[:, _H]), classify(rows[:, 0], rows[:, 1]))
 
 
-def _earth_moid_au(orbits: Orbits) -> Floats:
-    epoch = orbits.epoch_tdb_jd
-    if (epoch == epoch[0]).all() and covered(epoch[0]):
-        return moid(orbits, _earth_orbit(float(epoch[0]))).distance_au
-    return earth_moid_au(orbits)
+def _earth_moid_au(rows: Floats) -> Floats:
+    # Neither the MOID nor the class depends on where the object is on its orbit.
+    epoch = rows[:, _EPOCH]
+    if (epoch == epoch[0]).all():
+        return _moid_at(float(epoch[0]), rows)
+    distinct, which = np.unique(epoch, return_inverse=True)
+    if len(distinct) > _FEW_EPOCHS:
+        q, e, inclination, node, argument = rows[:, :_H].T
+        return earth_moid_au(Orbits(q, e, inclination, node, argument, epoch, epoch))
+    moid_au = np.empty(len(rows))
+    for number, one in enumerate(distinct.tolist()):
+        here = which == number
+        moid_au[here] = _moid_at(one, rows[here])
+    return moid_au
+
+
+def _moid_at(epoch_tdb_jd: float, rows: Floats) -> Floats:
+    shape = _earth_shape(epoch_tdb_jd)
+    return np.full(len(rows), np.nan) if shape is None else moid_au(rows, shape)
 
 
 @lru_cache(maxsize=1024)
-def _earth_orbit(epoch_tdb_jd: float) -> Orbits:
+def _earth_shape(epoch_tdb_jd: float) -> Floats | None:
     """Catalogues share a few epochs; finding Earth's orbit costs 300 us, one MOID 4."""
-    return earth_orbits(epoch_tdb_jd)
+    if not covered(epoch_tdb_jd):
+        return None
+    earth = earth_orbits(epoch_tdb_jd)
+    return np.array([getattr(earth, field.name)[0] for field in fields(earth)[:_H]])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of the front: `ORRERY_FRONT_…`."""
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.settings import ServingSettings
@@ -22,6 +22,8 @@ class FrontSettings(ServingSettings):
     feedback_address: str = "127.0.0.1:50054"
 
     classifier_name: str = "neo_classifier"
+    # As the Open Inference Protocol calls what the anomaly pod serves.
+    forest_name: str = "neo_anomaly"
 
     # The longest a call may take, whatever deadline its caller set (or forgot to set).
     prediction_deadline_s: float = Field(default=10.0, gt=0)
@@ -47,5 +49,20 @@ class FrontSettings(ServingSettings):
     cache_rows: int = Field(default=32_768, ge=0)
     # For how long "the newest version" or a label is what the model server last said it is.
     cache_fresh_s: float = Field(default=0.25, ge=0)
+    # "redis://host:6379/0": predictions that all fronts share, each kept for so long. Unset: each front has its own.
+    cache_redis_url: SecretStr | None = None
+    cache_redis_kept_s: int = Field(default=86_400, ge=1)
+
+    # Labels of the model server, looked up once a period: docs/retraining.md. Callers who choose no version are
+    # answered by the stable one where that label is served, this share of objects by the canary where that one is.
+    stable_label: str = Field(default="stable", min_length=1)
+    canary_label: str = Field(default="canary", min_length=1)
+    canary_share: float = Field(default=0.05, ge=0, le=1)
+    label_period_s: float = Field(default=1.0, gt=0)
+    # The challenger is asked this share of objects as well, for comparison only, so many calls at a time.
+    shadow_label: str = Field(default="challenger", min_length=1)
+    shadow_share: float = Field(default=0.05, ge=0, le=1)
+    shadow_calls_under_way: int = Field(default=4, ge=1)
+    shadow_deadline_s: float = Field(default=1.0, gt=0)
 
     health_period_s: float = Field(default=1.0, gt=0)

@@ -19,7 +19,7 @@ from gateway.model_server.errors import Refusal
 from gateway.model_server.servicers import ModelServicer, PredictionServicer
 from gateway.model_server.settings import ModelServerSettings
 from gateway.model_server.status_http import StatusEndpoint
-from gateway.serving import logs
+from gateway.serving import logs, loops
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.settings import split_address
 
@@ -132,7 +132,7 @@ def run(settings: ModelServerSettings) -> None:
     """The main function: log, serve, and say plainly why not."""
     logs.configure("model-server", settings.log_level)
     try:
-        asyncio.run(serve(settings))
+        loops.run(serve(settings))
     except (Refusal, OSError) as error:
         log.error("cannot serve", error=str(error))  # noqa: TRY400  # the sentence says it all; no traceback is needed
         sys.exit(1)

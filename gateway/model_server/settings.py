@@ -25,6 +25,11 @@ def cpu_quota(cpu_max: Path = _CGROUP_CPU_MAX) -> int:
     return min(processors, max(1, math.ceil(int(quota_us) / int(period_us))))
 
 
+def _config_file(store: Path) -> Path:
+    own = store / "models.config"
+    return own if own.exists() else PROJECT_ROOT / "serving_config" / "models.config"
+
+
 class ModelServerSettings(BaseSettings):
     """What the embedded model server needs to know; names follow tensorflow_model_server's flags where they match."""
 
@@ -36,7 +41,8 @@ class ModelServerSettings(BaseSettings):
     status_address: str = "127.0.0.1:8501"
     log_level: str = "INFO"
 
-    model_config_file: Path = PROJECT_ROOT / "serving_config" / "models.config"
+    # Default: the model store's own where there is one (`python -m export rollout` writes it), else the shipped one.
+    model_config_file: Path = Field(default_factory=lambda: _config_file(ModelStoreSettings().model_store))
     # What "/models" of a base_path means here. Default: the model store (ORRERY_MODEL_STORE, else var/models).
     models_root: Path = Field(default_factory=lambda: ModelStoreSettings().model_store)
     # How often to look for version folders, and at the config file; 0 looks once, at the start.

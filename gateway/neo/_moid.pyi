@@ -10,3 +10,6 @@ def minimum_distances(
     tolerance: float,
     out: NDArray[np.float64],
 ) -> None: ...
+def distances(
+    objects: NDArray[np.float64], reference: NDArray[np.float64], points: int, out: NDArray[np.float64]
+) -> None: ...

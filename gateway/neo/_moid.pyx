@@ -23,7 +23,7 @@ half the eccentric (hyperbolic) anomaly and coordinates are x = q - 2 a sin(h)^2
 digits as e nears 1. Lengths are au; axes are those of the base: x to its perihelion, y ahead, z along its pole.
 """
 
-from libc.math cimport asin, asinh, atan2, cos, cosh, fabs, floor, fmax, fmin, sin, sinh, sqrt, M_PI, INFINITY
+from libc.math cimport asin, asinh, atan2, cos, cosh, fabs, floor, sin, sinh, sqrt, M_PI, INFINITY
 
 cdef extern from "<float.h>" nogil:
     const double EPS "DBL_EPSILON"
@@ -71,6 +71,15 @@ cdef struct Search:
     int arcs           # of the path that are walked, from h to h
     double arc_start[2]
     double arc_end[2]
+
+
+cdef inline double fmax(double a, double b) noexcept nogil:
+    # One instruction; C's own is a call, for NaN's sake.
+    return a if a > b else b
+
+
+cdef inline double fmin(double a, double b) noexcept nogil:
+    return a if a < b else b
 
 
 cdef void set_conic(Conic* conic, double q, double e) noexcept nogil:
@@ -512,9 +521,49 @@ cdef bint certify(const Search* search, double tolerance) noexcept nogil:
     return True
 
 
+cdef void set_axes(double inclination_deg, double node_deg, double argument_deg, double* axes) noexcept nogil:
+    # Unit vectors to perihelion and ahead of it, ecliptic.
+    cdef double turn = M_PI / 180.0
+    cdef double ci = cos(inclination_deg * turn), si = sin(inclination_deg * turn)
+    cdef double cn = cos(node_deg * turn), sn = sin(node_deg * turn)
+    cdef double cw = cos(argument_deg * turn), sw = sin(argument_deg * turn)
+    axes[0] = cn * cw - sn * sw * ci
+    axes[1] = sn * cw + cn * sw * ci
+    axes[2] = sw * si
+    axes[3] = -cn * sw - sn * cw * ci
+    axes[4] = -sn * sw + cn * cw * ci
+    axes[5] = cw * si
+
+
+cdef bint search_conics(
+    Search* search,
+    double q, double e, const double* axes,
+    double reference_q, double reference_e, const double* reference_axes,
+    int points,
+) noexcept nogil:
+    # Search one pair; True where the reference is the path, being the more eccentric.
+    cdef bint swapped = e < reference_e
+    cdef const double* path = reference_axes if swapped else axes
+    cdef const double* base = axes if swapped else reference_axes
+    cdef double pole[3]
+    set_conic(&search.path, reference_q if swapped else q, reference_e if swapped else e)
+    set_conic(&search.base, q if swapped else reference_q, e if swapped else reference_e)
+    pole[0] = base[1] * base[5] - base[2] * base[4]
+    pole[1] = base[2] * base[3] - base[0] * base[5]
+    pole[2] = base[0] * base[4] - base[1] * base[3]
+    search.path.px[0] = path[0] * base[0] + path[1] * base[1] + path[2] * base[2]
+    search.path.px[1] = path[0] * base[3] + path[1] * base[4] + path[2] * base[5]
+    search.path.px[2] = path[0] * pole[0] + path[1] * pole[1] + path[2] * pole[2]
+    search.path.py[0] = path[3] * base[0] + path[4] * base[1] + path[5] * base[2]
+    search.path.py[1] = path[3] * base[3] + path[4] * base[4] + path[5] * base[5]
+    search.path.py[2] = path[3] * pole[0] + path[4] * pole[1] + path[5] * pole[2]
+    search_pair(search, points)
+    return swapped
+
+
 def minimum_distances(
-    const double[:, ::1] objects,
-    const double[:, ::1] references,
+    const double[:, :] objects,
+    const double[:, :] references,
     const Py_ssize_t[::1] reference_row,
     int points,
     double tolerance,
@@ -523,8 +572,8 @@ def minimum_distances(
     """Minimum distances of N pairs of conics with the Sun in their common focus; releases the GIL.
 
     Args:
-        objects: shape (N, 8): q (au), e, and the unit vectors to perihelion and ahead of it.
-        references: shape (M, 8), the same; bound (e < 1).
+        objects: shape (N, 5 or more): q (au), e, inclination, node, argument of perihelion (deg).
+        references: shape (M, 5 or more), the same; bound (e < 1).
         reference_row: shape (N,), the row of `references` for each object.
         points: steps of a full walk round an ellipse.
         tolerance: of the certificate (au); 0 for none.
@@ -535,28 +584,17 @@ def minimum_distances(
     cdef Py_ssize_t n, m
     cdef bint swapped
     cdef Search search
-    cdef const double* path
-    cdef const double* base
-    cdef double pole[3]
+    cdef double axes[6]
+    cdef double reference_axes[6]
     cdef double nu_path, nu_base
     with nogil:
         for n in range(objects.shape[0]):
             m = reference_row[n]
-            swapped = objects[n, 1] < references[m, 1]
-            path = &references[m, 0] if swapped else &objects[n, 0]
-            base = &objects[n, 0] if swapped else &references[m, 0]
-            set_conic(&search.path, path[0], path[1])
-            set_conic(&search.base, base[0], base[1])
-            pole[0] = base[3] * base[7] - base[4] * base[6]
-            pole[1] = base[4] * base[5] - base[2] * base[7]
-            pole[2] = base[2] * base[6] - base[3] * base[5]
-            search.path.px[0] = path[2] * base[2] + path[3] * base[3] + path[4] * base[4]
-            search.path.px[1] = path[2] * base[5] + path[3] * base[6] + path[4] * base[7]
-            search.path.px[2] = path[2] * pole[0] + path[3] * pole[1] + path[4] * pole[2]
-            search.path.py[0] = path[5] * base[2] + path[6] * base[3] + path[7] * base[4]
-            search.path.py[1] = path[5] * base[5] + path[6] * base[6] + path[7] * base[7]
-            search.path.py[2] = path[5] * pole[0] + path[6] * pole[1] + path[7] * pole[2]
-            search_pair(&search, points)
+            set_axes(objects[n, 2], objects[n, 3], objects[n, 4], axes)
+            set_axes(references[m, 2], references[m, 3], references[m, 4], reference_axes)
+            swapped = search_conics(
+                &search, objects[n, 0], objects[n, 1], axes, references[m, 0], references[m, 1], reference_axes, points
+            )
             nu_path = true_anomaly(&search.path, search.best_h)
             nu_base = true_anomaly(&search.base, search.best_k)
             out[n, 0] = sqrt(search.best2)
@@ -565,3 +603,26 @@ def minimum_distances(
             out[n, 3] = search.error if search.rests else INFINITY
             out[n, 4] = 1.0 if search.rests else 0.0
             out[n, 5] = 1.0 if tolerance > 0.0 and certify(&search, tolerance) else 0.0
+
+
+def distances(const double[:, :] objects, const double[::1] reference, int points, double[::1] out):
+    """Minimum distances of N conics from one, and nothing else; releases the GIL.
+
+    Args:
+        objects: shape (N, 5 or more), as in `minimum_distances`.
+        reference: shape (5 or more,), as in `minimum_distances`.
+        points: as in `minimum_distances`.
+        out: shape (N,), filled with the distances (au).
+    """
+    cdef Py_ssize_t n
+    cdef Search search
+    cdef double axes[6]
+    cdef double reference_axes[6]
+    with nogil:
+        set_axes(reference[2], reference[3], reference[4], reference_axes)
+        for n in range(objects.shape[0]):
+            set_axes(objects[n, 2], objects[n, 3], objects[n, 4], axes)
+            search_conics(
+                &search, objects[n, 0], objects[n, 1], axes, reference[0], reference[1], reference_axes, points
+            )
+            out[n] = sqrt(search.best2)

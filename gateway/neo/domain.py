@@ -42,7 +42,10 @@ ORBIT_DOMAIN: Final[Mapping[str, Interval]] = {
 
 def violations(column: str, values: NDArray[np.float64], interval: Interval) -> tuple[Violation, ...]:
     """Every row of one column outside an interval."""
-    return tuple(Violation(column, int(row), str(interval)) for row in np.flatnonzero(~interval.holds(values.ravel())))
+    inside = interval.holds(values)
+    if inside.all():
+        return ()
+    return tuple(Violation(column, int(row), str(interval)) for row in np.flatnonzero(~inside))
 
 
 def require(columns: Mapping[str, NDArray[np.float64]]) -> None:

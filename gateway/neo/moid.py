@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from gateway.neo import _moid
 from gateway.neo.earth_orbit import covered, earth_orbits
-from gateway.neo.elements import perifocal_axes
 from gateway.neo.errors import ColumnShapeError, InvalidOrbitError, Violation
 from gateway.neo.orbits import Orbits
 
@@ -84,6 +83,21 @@ def earth_moid_au(orbits: Orbits) -> Floats:
     return distance_au
 
 
+def moid_au(shapes: Floats, reference: Floats) -> Floats:
+    """The MOID of each orbit with one reference orbit, and nothing else, for few orbits at a time.
+
+    Args:
+        shapes: (N, 5 or more) q (au), e, inclination, node, argument of perihelion (deg); checked, as `Orbits` does.
+        reference: (5,) the same; bound (e < 1).
+
+    Returns:
+        (N,), equal to what `moid` says of the same orbits.
+    """
+    out = np.empty(len(shapes))
+    _moid.distances(shapes, reference, _POINTS_PER_REVOLUTION, out)
+    return out
+
+
 def _moid_by_row(orbits: Orbits, reference: Orbits, rows: NDArray[np.intp], *, certify: bool) -> MoidResult:
     unbound = np.flatnonzero(reference.eccentricity >= 1.0)
     if unbound.size:
@@ -91,7 +105,7 @@ def _moid_by_row(orbits: Orbits, reference: Orbits, rows: NDArray[np.intp], *, c
         raise InvalidOrbitError(tuple(Violation("eccentricity", int(row), requirement) for row in unbound))
     out = np.empty((len(orbits), 6))
     tolerance_au = CERTIFIED_TO_AU if certify else 0.0
-    _moid.minimum_distances(_conics(orbits), _conics(reference), rows, _POINTS_PER_REVOLUTION, tolerance_au, out)
+    _moid.minimum_distances(_shapes(orbits), _shapes(reference), rows, _POINTS_PER_REVOLUTION, tolerance_au, out)
     return MoidResult(
         distance_au=out[:, 0].copy(),
         true_anomaly_deg=np.degrees(out[:, 1]),
@@ -102,7 +116,15 @@ def _moid_by_row(orbits: Orbits, reference: Orbits, rows: NDArray[np.intp], *, c
     )
 
 
-def _conics(orbits: Orbits) -> Floats:
-    """The rows that the compiled core reads: q, e and the two perifocal axes."""
-    shape = np.stack([orbits.perihelion_distance_au, orbits.eccentricity], axis=1)
-    return np.ascontiguousarray(np.concatenate([shape, *perifocal_axes(orbits)], axis=1))
+def _shapes(orbits: Orbits) -> Floats:
+    """The rows that the compiled core reads."""
+    return np.stack(
+        (
+            orbits.perihelion_distance_au,
+            orbits.eccentricity,
+            orbits.inclination_deg,
+            orbits.longitude_of_ascending_node_deg,
+            orbits.argument_of_perihelion_deg,
+        ),
+        axis=1,
+    )

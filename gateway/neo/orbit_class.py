@@ -32,6 +32,9 @@ class OrbitClass(enum.IntEnum):
     OTHER = 5
 
 
+_ATIRA, _ATEN, _APOLLO, _AMOR, _OTHER = (np.array(number, np.int8) for number in OrbitClass)
+
+
 def classify(perihelion_distance_au: ArrayLike, eccentricity: ArrayLike) -> NDArray[np.int8]:
     """The class of each orbit, as numbers of `OrbitClass`.
 
@@ -46,18 +49,16 @@ def classify(perihelion_distance_au: ArrayLike, eccentricity: ArrayLike) -> NDAr
         InvalidOrbitError: q is not positive and finite, or e is negative or not finite.
     """
     q, e = require_orbit_shape(perihelion_distance_au, eccentricity)
-    bound = e < 1.0
+    # From the widest class to the narrowest; np.select would take 25 us for a few orbits.
+    number = np.where(q < NEO_MAX_PERIHELION_AU, _AMOR, _OTHER)
+    np.copyto(number, _APOLLO, where=q < APOLLO_MAX_PERIHELION_AU)
     # Compared without dividing by 1 - e, so that e = 1 needs no special case.
-    inside_earth = q * (1.0 + e) < ATIRA_MAX_APHELION_AU * (1.0 - e)
-    small = q < 1.0 - e
-    conditions = [
-        bound & small & inside_earth,
-        bound & small,
-        bound & (q < APOLLO_MAX_PERIHELION_AU),
-        bound & (q < NEO_MAX_PERIHELION_AU),
-    ]
-    classes = [OrbitClass.ATIRA, OrbitClass.ATEN, OrbitClass.APOLLO, OrbitClass.AMOR]
-    return np.select(conditions, [np.int8(c) for c in classes], default=np.int8(OrbitClass.OTHER))
+    gap = 1.0 - e
+    small = q < gap
+    np.copyto(number, _ATEN, where=small)
+    np.copyto(number, _ATIRA, where=small & (q * (1.0 + e) < ATIRA_MAX_APHELION_AU * gap))
+    np.copyto(number, _OTHER, where=gap <= 0.0)
+    return number
 
 
 def why_other(perihelion_distance_au: float, eccentricity: float) -> str:

@@ -90,6 +90,26 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
         "beta": Interval(0.0, 10.0),
     },
     "MassOverride": {"mass_kg": _MASS_KG},
+    "EstimateDeflectionRequest": {
+        "from_tdb_jd": _EPOCH,
+        "to_tdb_jd": _EPOCH,
+        "lead_time_d": Interval(0.1, 36_525.0),
+        "push_mm_s": Interval(1e-4, 1e5),
+        "clearance_km": Interval(0.0, 1e6),
+        "max_push_mm_s": Interval(1e-3, 1e6),
+    },
+    "DeflectingImpactor": {
+        "mass_kg": Interval(1e-6, 1e9),
+        **dict.fromkeys(("vx_km_s", "vy_km_s", "vz_km_s"), _VELOCITY_KM_S),
+        "beta": Interval(1e-3, 10.0),
+    },
+    "EstimateImpactRequest": {
+        "samples": Interval(1, 1_000_000),
+        "target_relative_precision": Interval(1e-3, 1.0),
+        # All there are: any number is a seed.
+        "seed": Interval(0, 2**64),
+    },
+    "ImpactWindow": {"start_tdb_jd": _EPOCH, "end_tdb_jd": _EPOCH},
     "AssessConsequencesRequest": {
         "absolute_magnitude_sigma": Interval(0.0, 5.0),
         "speed_km_s": Interval(1.0, 100.0),
@@ -116,6 +136,10 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "EclipticImpulse": ("time_tdb_jd",),
     "KineticImpactor": ("time_tdb_jd", "mass_kg"),
     "MassOverride": ("mass_kg",),
+    "EstimateDeflectionRequest": ("object", "from_tdb_jd", "to_tdb_jd"),
+    "DeflectingImpactor": ("mass_kg",),
+    "EstimateImpactRequest": ("object", "window"),
+    "ImpactWindow": ("end_tdb_jd",),
     "AssessConsequencesRequest": ("physical", "speed_km_s"),
     "SubmitClassificationRequest": ("request_id", "designation", "label"),
     "ModelSpec": ("name", "version"),
@@ -131,8 +155,10 @@ COUNTS: Final[Mapping[str, Mapping[str, tuple[int, int]]]] = {
     "OrbitColumns": dict.fromkeys(NUMBERS["OrbitColumns"], (0, MAX_COLUMN_ROWS)),
     "Scenario": {"changes": (0, 32)},
     "OutputOptions": {"bodies": (0, 10)},
+    "EstimateDeflectionRequest": {"lead_time_d": (0, 100)},
     "AssessConsequencesRequest": {"distance_km": (0, 100)},
     "Covariance": {"labels": (6, 9), "values": (36, 81)},
+    "EstimateImpactRequest": {"bodies": (0, 4)},
     "GetConsensusRequest": {"designations": (1, 100)},
 }
 

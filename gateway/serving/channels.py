@@ -10,6 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
+from gateway.serving.callers import CALLER_KEY, caller_here
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY
 from gateway.serving.errors import (
     BackendRefusal,
@@ -101,7 +102,10 @@ def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[st
     timeout_s = cap_s if remaining_s is None else min(cap_s, remaining_s - margin_s)
     if timeout_s <= 0:
         raise DeadlineExceeded
-    metadata: tuple[tuple[str, str], ...] = ((REQUEST_ID_KEY, current_request_id()),)
+    metadata: tuple[tuple[str, str], ...] = (
+        (REQUEST_ID_KEY, current_request_id()),
+        (CALLER_KEY, caller_here(context)),
+    )
     if (traceparent := TRACEPARENT.get()) is not None:
         metadata = (*metadata, (TRACEPARENT_KEY, traceparent))
     return {"timeout": timeout_s, "metadata": metadata}

@@ -151,6 +151,15 @@ def status_of(error: BaseException, request_id: str) -> status_pb2.Status:
     return _status(code_pb2.INTERNAL, message, reason)
 
 
+def reason_in(status: status_pb2.Status) -> str:
+    """The published reason in a status' details, "OTHER" where there is none of ours."""
+    for detail in status.details:
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and f"ERROR_REASON_{info.reason}" in v1.ErrorReason.keys():  # noqa: SIM118  # no mapping
+            return str(info.reason)
+    return "OTHER"
+
+
 def reason_of(error: ServingError) -> str:
     """The published reason of an error, "INVALID_FIELD"; "" for another server's refusal."""
     info = error_details_pb2.ErrorInfo()

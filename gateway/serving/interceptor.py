@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from types import TracebackType
 from typing import Any, Protocol, TypeAlias
 
@@ -19,8 +21,9 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
+from gateway.serving.callers import CALLER
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
-from gateway.serving.errors import FieldViolation, InvalidRequest, status_of
+from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, reason_in, status_of
 from gateway.serving.guard import Guard
 
 __all__ = ["CallInterceptor", "Context", "Hooks", "Span", "current_request_id"]
@@ -53,9 +56,11 @@ class Hooks:
         guard: lets calls in, or not.
         begin_span: of a method and the call's metadata.
         report: an internal error, its method and its request id.
+        most_calls: under way at a time; calls beyond them are told when to come back.
     """
 
     guard: Guard | None = None
+    most_calls: int | None = None
     begin_span: Callable[[str, Any], Span] | None = None
     report: Callable[[BaseException, str, str], None] | None = None
 
@@ -75,6 +80,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             hooks: what stands before and beside every call.
         """
         self.hooks = hooks or Hooks()
+        self._room = _Room(self.hooks.most_calls)
         # By method: the handler that was wrapped, and what it became. A server serves few methods.
         self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any]]] = {}
 
@@ -98,7 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
     def _wrap(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
-        served = _Method(self.hooks, method)
+        served = _Method(self.hooks, self._room, method)
         wrap, serve = _WRAPPERS[handler.request_streaming, handler.response_streaming]
         make = getattr(grpc, f"{serve}_rpc_method_handler")
         open_call: _Open
@@ -112,11 +118,33 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return wrapped
 
 
+class _Room:
+    """Calls under way of a whole server, and how many may be."""
+
+    __slots__ = ("_most", "_taken")
+
+    def __init__(self, most: int | None) -> None:
+        self._most = inf if most is None else most
+        self._taken = 0
+
+    def take(self) -> bool:
+        """Take the place of one call, if there is any."""
+        if self._taken >= self._most:
+            return False
+        self._taken += 1
+        return True
+
+    def free(self) -> None:
+        """Give it back."""
+        self._taken -= 1
+
+
 class _Method:
     """A method being served: its metrics, ready to be counted in, and what stands around its calls."""
 
-    def __init__(self, hooks: Hooks, method: str) -> None:
+    def __init__(self, hooks: Hooks, room: _Room, method: str) -> None:
         self.hooks = hooks
+        self.room = room
         self.name = method
         service, _, name = method.removeprefix("/").rpartition("/")
         self._labels = (service, name)
@@ -133,9 +161,17 @@ class _Method:
         seconds.observe(elapsed_s)
         handled.inc()
 
+    def refused(self, reason: str) -> None:
+        """Count why a call was refused."""
+        metrics.REFUSED.labels(*self._labels, reason).inc()
+
     async def _admit(self, context: Context, size_bytes: int) -> str:
         guard = self.hooks.guard
-        return "" if guard is None else await guard.admit(self.name, context, size_bytes)
+        if guard is None:
+            return ""
+        caller = await guard.admit(self.name, context, size_bytes)
+        CALLER.set(caller)
+        return caller
 
     def opener(self, parse: Callable[[bytes], Any] | None) -> _Open:
         """Lets a call in, then decodes its request (which is forwarded as bytes where there is no decoder)."""
@@ -214,7 +250,7 @@ class _Observed:
     gRPC runs every call in a task of its own, so what is bound to the task's context needs no unbinding.
     """
 
-    __slots__ = ("_context", "_request_id", "_served", "_span", "_started_s")
+    __slots__ = ("_context", "_has_room", "_request_id", "_served", "_span", "_started_s")
 
     def __init__(self, served: _Method, context: Context) -> None:
         self._served = served
@@ -233,6 +269,12 @@ class _Observed:
         served.started.inc()
         served.in_flight.inc()
         self._started_s = time.perf_counter()
+        self._has_room = served.room.take()
+        if not self._has_room:
+            metrics.OVERLOAD_REFUSED.inc()
+            # Not all at the same time again.
+            error = Overloaded(retry_after_s=random.uniform(0.5, 1.5))  # noqa: S311  # nothing to guess
+            await self.__aexit__(Overloaded, error, None)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -242,6 +284,7 @@ class _Observed:
             self._end("OK" if error is None else "CANCELLED")
             return
         status = status_of(error, self._request_id)
+        self._served.refused(reason_in(status))
         if status.code == code_pb2.INTERNAL:
             log.error("internal error", method=self._served.name, exc_info=error)
             if self._served.hooks.report is not None:
@@ -256,6 +299,8 @@ class _Observed:
     def _end(self, code: str) -> None:
         served = self._served
         elapsed_s = time.perf_counter() - self._started_s
+        if self._has_room:
+            served.room.free()
         served.in_flight.dec()
         served.ended(code, elapsed_s)
         if self._span is not None:

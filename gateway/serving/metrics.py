@@ -18,6 +18,13 @@ SECONDS = Histogram(
 )
 IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.", ["grpc_service", "grpc_method"])
 
+REFUSED = Counter(
+    "orrery_refused_total",
+    "Calls that ended with an error, by its published reason (error_reason.proto).",
+    ["grpc_service", "grpc_method", "reason"],
+)
+
+OVERLOAD_REFUSED = Counter("orrery_overload_refused_total", "Calls refused because too many were under way.")
 QUOTA_REFUSED = Counter("orrery_quota_refused_total", "Calls refused because their caller's quota was used up.")
 QUOTA_UNCHECKED = Counter("orrery_quota_unchecked_total", "Calls admitted without a quota because Redis was away.")
 

@@ -7,6 +7,7 @@ Everything here expects messages that `gateway.serving.validation.check` has see
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ _H_OF_1_KM_AND_ALBEDO_1 = 5 * np.log10(1329.0)
 
 # Below it the elements of a state keep no digits.
 _LEAST_SEMI_LATUS_RECTUM_AU = 1e-12
+
+MODEL_COLUMNS: Final = 6
+"""How many numbers of an object both models read: q (au), e, i, node, argument of perihelion (deg), H."""
 
 _CLOSED_ONLY = "must be less than 1: the models know closed orbits only"
 
@@ -74,6 +78,26 @@ def read_orbit_rows(
     ]
     violations.raise_if_any()
     return np.array(rows, dtype=np.float64)
+
+
+def read_model_rows(objects: Sequence[v1.NearEarthObject], violations: Violations) -> Floats:
+    """What is asked of the models, of some objects with closed orbits; read last, as `read_orbits`.
+
+    Args:
+        objects: N checked messages.
+        violations: where broken rules are noted.
+
+    Returns:
+        (N, 7) q (au), e, i, node, argument of perihelion (deg), H: what both models read; and the epoch (TDB JD).
+
+    Raises:
+        InvalidRequest: a rule was broken, here or before.
+    """
+    magnitudes = read_absolute_magnitudes(objects, violations)
+    rows = read_orbit_rows(objects, violations, closed=True)
+    # In place of the perihelion's time, which tells nothing of the orbit's shape.
+    rows[:, 5] = magnitudes
+    return rows
 
 
 def read_orbit(item: v1.NearEarthObject, violations: Violations, path: str) -> Orbits:
@@ -153,7 +177,7 @@ def read_columns(
 
 
 def model_inputs(orbits: Orbits, absolute_magnitudes: Floats) -> Floats:
-    """What both models read: (N, 6) float64 of q (au), e, i (deg), node (deg), argument of perihelion (deg), H."""
+    """What both models read, (N, 6); see `MODEL_COLUMNS`."""
     return np.column_stack(
         (
             orbits.perihelion_distance_au,

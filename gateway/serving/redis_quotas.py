@@ -1,26 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Token buckets that many fronts share, and the one door to Redis; loaded only where its address is set.
+"""Token buckets that many fronts share in Redis; loaded only where its address is set.
 
 A bucket is read, filled and emptied by one script, which Redis runs alone, by Redis' own clock. While Redis is away
 every call is admitted: a quota protects the service from a greedy caller, and must not take it down. The log and
 `orrery_quota_unchecked_total` say so.
 """
 
-import time
 from typing import Final
-
-import structlog
-from redis import asyncio as redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from gateway.serving import metrics
 from gateway.serving.quotas import Quota
-
-# A call waits for Redis no longer than this, and after a failure none asks for a while.
-TIMEOUT_S: Final = 0.05
-REST_S: Final = 1.0
+from gateway.serving.shared_store import SharedStore
 
 # KEYS[1] bucket; ARGV objects_per_s, burst_objects, cost_objects. Returns the wait in s as text (Lua's numbers would
 # be cut to integers). The key lives until its bucket is full again.
@@ -42,8 +32,6 @@ redis.call('PEXPIRE', KEYS[1], math.ceil((burst - level) / rate * 1000) + 1000)
 return string.format('%.17g', missing / rate)
 """
 
-log = structlog.get_logger()
-
 
 class RedisBuckets:
     """Buckets in Redis, under `orrery:quota:<caller>`."""
@@ -59,26 +47,18 @@ class RedisBuckets:
             ValueError: the URL makes no sense.
         """
         self._quota = quota
-        self._redis = redis.Redis.from_url(
-            url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=Retry(NoBackoff(), 0)
-        )
-        self._script = self._redis.register_script(_TAKE)
-        self._rests_until_s = 0.0
+        self._store = SharedStore(url, "quotas")
+        self._script = self._store.redis.register_script(_TAKE)
 
     async def take(self, caller: str, cost_objects: float) -> float:
         """See `gateway.serving.quotas.Buckets`; 0 while Redis is away."""
-        if time.monotonic() < self._rests_until_s:
-            metrics.QUOTA_UNCHECKED.inc()
-            return 0.0
         arguments = (self._quota.objects_per_s, self._quota.burst_objects, cost_objects)
-        try:
-            return float(await self._script(keys=(f"orrery:quota:{caller}",), args=arguments))
-        except (RedisError, OSError) as error:
-            self._rests_until_s = time.monotonic() + REST_S
+        wait_s = await self._store.ask(lambda: self._script(keys=(f"orrery:quota:{caller}",), args=arguments))
+        if wait_s is None:
             metrics.QUOTA_UNCHECKED.inc()
-            log.warning("Redis is away, quotas are not checked", error=type(error).__name__)
             return 0.0
+        return float(wait_s)
 
     async def close(self) -> None:
         """See `gateway.serving.quotas.Buckets`."""
-        await self._redis.aclose()
+        await self._store.close()

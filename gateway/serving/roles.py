@@ -21,6 +21,7 @@ class Role(StrEnum):
 
 
 _PREFIX = "/orrery.inference.v1."
+_OPEN_INFERENCE = "/inference.GRPCInferenceService/"
 
 METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}PredictionService/Predict": Role.READER,
@@ -32,17 +33,28 @@ METHOD_ROLES: Final[Mapping[str, Role]] = {
     f"{_PREFIX}SimulationService/ComputeMoid": Role.READER,
     f"{_PREFIX}SimulationService/ComputeMoidColumns": Role.READER,
     f"{_PREFIX}SimulationService/AssessConsequences": Role.READER,
+    f"{_PREFIX}SimulationService/EstimateDeflection": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/Simulate": Role.SIMULATOR,
     f"{_PREFIX}SimulationService/StreamSimulate": Role.SIMULATOR,
+    f"{_PREFIX}SimulationService/EstimateImpact": Role.SIMULATOR,
     f"{_PREFIX}FeedbackService/SubmitClassification": Role.CONTRIBUTOR,
     f"{_PREFIX}FeedbackService/GetConsensus": Role.READER,
     f"{_PREFIX}FeedbackService/ExportContributor": Role.PRIVACY,
     f"{_PREFIX}FeedbackService/EraseContributor": Role.PRIVACY,
+    f"{_OPEN_INFERENCE}ServerMetadata": Role.READER,
+    f"{_OPEN_INFERENCE}ModelReady": Role.READER,
+    f"{_OPEN_INFERENCE}ModelMetadata": Role.READER,
+    f"{_OPEN_INFERENCE}ModelInfer": Role.READER,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.OPERATOR,
 }
 
 # Probes come from machines that hold no credentials.
-OPEN_TO_ALL: Final = frozenset(f"/grpc.health.v1.Health/{name}" for name in ("Check", "Watch", "List"))
+OPEN_TO_ALL: Final = frozenset(
+    (
+        *(f"/grpc.health.v1.Health/{name}" for name in ("Check", "Watch", "List")),
+        *(f"{_OPEN_INFERENCE}{name}" for name in ("ServerLive", "ServerReady")),
+    )
+)
 REFLECTION: Final = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 
 

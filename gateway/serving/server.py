@@ -17,7 +17,7 @@ from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from gateway.serving import logs
+from gateway.serving import logs, loops
 from gateway.serving.guard import build_guard
 from gateway.serving.interceptor import CallInterceptor, Hooks
 from gateway.serving.metrics import MetricsEndpoint
@@ -103,6 +103,7 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
     try:
         yield Hooks(
             guard=guard,
+            most_calls=settings.calls_under_way,
             begin_span=None if tracing is None else tracing.begin,
             report=None if reports is None else reports.report,
         )
@@ -145,7 +146,7 @@ def run(name: str, settings: ServingSettings, mount: Mount) -> None:
     """
     logs.configure(name, settings.log_level)
     try:
-        asyncio.run(_run(settings, mount, name))
+        loops.run(_run(settings, mount, name))
     except UnsafeSettings as error:
         log.error("cannot serve", error=str(error))  # noqa: TRY400  # the sentence says it all; no traceback is needed
         sys.exit(1)

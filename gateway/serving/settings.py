@@ -62,9 +62,13 @@ class ServingSettings(BaseSettings):
 
     # 100,000 objects as nine columns of doubles are 7.2 MB.
     max_message_bytes: int = Field(default=16 * MIB, ge=MIB)
-    # Calls beyond these are refused at once with RESOURCE_EXHAUSTED, or wait in the client.
-    maximum_concurrent_rpcs: int = Field(default=256, ge=1)
-    max_concurrent_streams: int = Field(default=128, ge=1)
+    # Calls beyond these are refused at once with RESOURCE_EXHAUSTED and told when to come back: as many as are answered
+    # well within a second (docs/benchmarks/overload.md).
+    calls_under_way: int = Field(default=128, ge=1)
+    # gRPC's own limit, below Python: its refusal costs least and says nothing but RESOURCE_EXHAUSTED.
+    maximum_concurrent_rpcs: int = Field(default=1024, ge=1)
+    # Of one connection. More wait in the client, and come when their deadline has nearly passed: so, many.
+    max_concurrent_streams: int = Field(default=1024, ge=1)
     # A connection older than this gets no new calls, so that clients find new pods; those under way may go on for the
     # grace: as long as the longest call, or it would be cut off.
     max_connection_age_s: float = Field(default=600.0, gt=0)

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from gateway.neo.domain import Interval
 from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED, TEXTS
 from gateway.serving.errors import FieldViolation, InvalidRequest
+from gateway.serving.fitting import fits
 
 # A caller needs the pattern of its mistake, not 100,000 lines of it.
 MAX_NAMED_VIOLATIONS = 100
@@ -67,6 +68,12 @@ def check(message: Message, violations: Violations, path: str = "") -> None:
         violations: where violated fields are noted.
         path: of the message within the request; empty for the request itself.
     """
+    if not fits(message):
+        name_violations(message, violations, path)
+
+
+def name_violations(message: Message, violations: Violations, path: str) -> None:
+    """What `check` does once it knows that something is wrong; see there."""
     name = message.DESCRIPTOR.name
     prefix = f"{path}." if path else ""
     intervals = NUMBERS.get(name, _NO_INTERVALS)
@@ -109,7 +116,7 @@ def _check_single(
     field: FieldDescriptor, value: Any, intervals: Mapping[str, Interval], violations: Violations, path: str
 ) -> None:
     if field.message_type is not None:
-        check(value, violations, path)
+        name_violations(value, violations, path)
     elif interval := intervals.get(field.name):
         _check_number(value, interval, violations, path)
     elif field.enum_type is not None:

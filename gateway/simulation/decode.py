@@ -29,9 +29,9 @@ Floats = NDArray[np.float64]
 
 _BODIES: Final = {int(body) for body in Body}
 _PLANETS: Final = {int(planet) for planet in Planet}
-_DEFAULT_MAX_DISTANCE_AU: Final = 0.2
-_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
-_MAX_DELTA_V_KM_S: Final = 100.0
+REACH_AU: Final = 0.2
+REACHES_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
+MAX_DELTA_V_KM_S: Final = 100.0
 # ASSIST 1.2.3 crashes where an integration, there or back, begins at the kernel's very last instant.
 _LAST_D: Final = 1e-3
 _SUNGRAZER_NOTE: Final = "the perihelion lies inside the Sun: the object is followed until it hits it"
@@ -57,7 +57,7 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     bodies = _bodies(asked.output, violations)
     changed = _changed_orbit(asked, violations)
     mass = _mass(asked)
-    epoch_tdb_jd = _epoch_tdb_jd(asked.object)
+    epoch_tdb_jd = epoch_of(asked.object)
     pushes = [
         push
         for row, change in enumerate(asked.changes)
@@ -68,29 +68,22 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     orbit = read_orbit(asked.object, violations, "scenario.object")
     _check_span(asked, epoch_tdb_jd, asteroid_kernel)
 
-    baseline = _state(asked.object, orbit)
+    baseline = state_of(asked.object, orbit)
     start_d = epoch_tdb_jd - J2000_TDB_JD
-    _check_start(baseline, start_d, "scenario.object", violations)
+    check_start(baseline, start_d, "scenario.object", violations)
     changed_state = None
     if asked.changes:
         changed_state = baseline if changed is None else _two_body_state(changed[1])
         if changed is not None:
-            _check_start(changed_state, start_d, changed[0], violations)
+            check_start(changed_state, start_d, changed[0], violations)
     violations.raise_if_any()
-    pushed = asked.object.non_gravitational
     return Scenario(
         epoch_d=start_d,
         baseline_state=baseline,
         changed_state=changed_state,
         pushes=tuple(pushes),
         duration_d=asked.duration_days,
-        forces=Forces(
-            fidelity=Fidelity(asked.fidelity or v1.FIDELITY_FAST),
-            a1_au_d2=pushed.a1_au_d2,
-            a2_au_d2=pushed.a2_au_d2,
-            a3_au_d2=pushed.a3_au_d2,
-            asteroid_kernel=asteroid_kernel,
-        ),
+        forces=forces_of(asked.object, asked.fidelity, asteroid_kernel),
         limits_au=_limits_au(asked.output, bodies),
         trajectory_points=asked.output.trajectory_points,
         sampling=Sampling(asked.output.sampling or v1.SAMPLING_EVEN),
@@ -112,7 +105,7 @@ def read_planets(request: v1.ComputeMoidRequest, violations: Violations) -> list
     return planets or [Planet.EARTH]
 
 
-def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
+def orbit_of(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
     """The object's orbit; None where anything was noted, here or before.
 
     Numbers out of bounds are noted already; the rules that join fields are for numbers within.
@@ -128,11 +121,24 @@ def _orbit(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbit
         return None
 
 
-def _epoch_tdb_jd(item: v1.NearEarthObject) -> float:
+def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | None) -> Forces:
+    """What acts on an object."""
+    pushed = item.non_gravitational
+    return Forces(
+        fidelity=Fidelity(fidelity or v1.FIDELITY_FAST),
+        a1_au_d2=pushed.a1_au_d2,
+        a2_au_d2=pushed.a2_au_d2,
+        a3_au_d2=pushed.a3_au_d2,
+        asteroid_kernel=asteroid_kernel,
+    )
+
+
+def epoch_of(item: v1.NearEarthObject) -> float:
+    """When the object is known, by a state or by elements."""
     return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
 
 
-def _state(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
+def state_of(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
     """(6,) heliocentric ecliptic: a state as it was given, to the last bit, rather than through elements."""
     if orbit is not None and item.WhichOneof("orbit") != "state":
         return _two_body_state(orbit)
@@ -154,7 +160,7 @@ def _two_body_state(orbit: Orbits) -> Floats:
 def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orbits] | None:
     """The orbit with the overridden elements, and the path of what overrides them; the object's own is checked too."""
     kind = asked.object.WhichOneof("orbit")
-    orbit = _orbit(asked.object, "scenario.object", violations) if kind else None
+    orbit = orbit_of(asked.object, "scenario.object", violations) if kind else None
     rows = [row for row, change in enumerate(asked.changes) if change.WhichOneof("change") == "elements"]
     if not rows or (kind == "state" and orbit is None) or kind is None:
         return None
@@ -164,7 +170,7 @@ def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orb
     for field, value in asked.changes[rows[0]].elements.ListFields():
         setattr(merged, field.name, value)
     noted = Violations()
-    changed = _orbit(v1.NearEarthObject(elements=merged), path, noted)
+    changed = orbit_of(v1.NearEarthObject(elements=merged), path, noted)
     _blame_the_given(asked.changes[rows[0]].elements, f"{path}.elements", noted, violations)
     return None if changed is None else (f"{path}.elements", changed)
 
@@ -190,15 +196,19 @@ def _bodies(output: v1.OutputOptions, violations: Violations) -> list[Body]:
 
 
 def _limits_au(output: v1.OutputOptions, bodies: list[Body]) -> dict[Body, float]:
-    limit = output.max_distance_au if output.HasField("max_distance_au") else _DEFAULT_MAX_DISTANCE_AU
-    return {body: limit * _WIDER.get(body, 1.0) for body in bodies}
+    limit = output.max_distance_au if output.HasField("max_distance_au") else REACH_AU
+    return {body: limit * REACHES_WIDER.get(body, 1.0) for body in bodies}
 
 
 def _mass(asked: v1.Scenario) -> Mass | None:
     for change in asked.changes:
         if change.WhichOneof("change") == "mass":
             return mass_of(mass_kg=change.mass.mass_kg)
-    physical = asked.object.physical
+    return mass_of_object(asked.object.physical)
+
+
+def mass_of_object(physical: v1.PhysicalParameters) -> Mass | None:
+    """The best that is said of an object's mass; not a number where a parameter breaks its bounds."""
     broken = Violations()
     check(physical, broken)
     if len(broken):
@@ -233,10 +243,10 @@ def _push(change: v1.Change, mass: Mass | None, path: str, violations: Violation
     velocity = (impactor.vx_km_s, impactor.vy_km_s, impactor.vz_km_s)
     beta = impactor.beta if impactor.HasField("beta") else 1.0
     delta_v = delta_v_km_s(mass.kg, impactor.mass_kg, velocity, beta)
-    if max(abs(component) for component in delta_v) > _MAX_DELTA_V_KM_S:
+    if max(abs(component) for component in delta_v) > MAX_DELTA_V_KM_S:
         violations.add(
             f"{path}.impactor",
-            f"would change the velocity of {mass.kg:.3g} kg by more than {_MAX_DELTA_V_KM_S:g} km/s",
+            f"would change the velocity of {mass.kg:.3g} kg by more than {MAX_DELTA_V_KM_S:g} km/s",
         )
     return Push(impactor.time_tdb_jd - J2000_TDB_JD, delta_v, PushAxes.ECLIPTIC)
 
@@ -261,15 +271,23 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
 
 
 def _check_span(asked: v1.Scenario, epoch_tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    check_within("scenario.duration_days", epoch_tdb_jd + asked.duration_days, asteroid_kernel)
+    check_within(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
+
+
+def check_within(path: str, tdb_jd: float, asteroid_kernel: Path | None) -> None:
+    """Refuse a time that the kernels do not cover.
+
+    Raises:
+        OutsideEphemeris: naming the path.
+    """
     span = ephemeris.span_tdb_jd(asteroid_kernel)
-    last_tdb_jd = span[1] - _LAST_D
-    if not span[0] <= epoch_tdb_jd + asked.duration_days <= last_tdb_jd:
-        raise OutsideEphemeris("scenario.duration_days", span)
-    if not span[0] <= epoch_tdb_jd <= last_tdb_jd:
-        raise OutsideEphemeris(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", span)
+    if not span[0] <= tdb_jd <= span[1] - _LAST_D:
+        raise OutsideEphemeris(path, span)
 
 
-def _check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
+def check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
+    """Note a heliocentric state that lies within a body."""
     if (body := body_around(barycentric(state, time_d), time_d)) is not None:
         violations.add(path, f"starts within the mean radius of {body.name}")
 

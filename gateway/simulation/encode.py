@@ -79,11 +79,12 @@ def approach_message(approach: Approach, branch: Branch, entry: Entry | None) ->
         message.impact.time_tdb_jd = approach.impact.time_d + J2000_TDB_JD
         message.impact.relative_velocity_km_s = approach.impact.relative_velocity_km_s
     if entry is not None:
-        message.entry.CopyFrom(_entry_message(entry))
+        message.entry.CopyFrom(entry_message(entry))
     return message
 
 
-def _entry_message(entry: Entry) -> v1.AtmosphericEntry:
+def entry_message(entry: Entry) -> v1.AtmosphericEntry:
+    """Where it enters Earth's atmosphere."""
     return v1.AtmosphericEntry(
         time_tdb_jd=entry.time_d + J2000_TDB_JD,
         latitude_deg=entry.latitude_deg,

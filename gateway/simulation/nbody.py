@@ -104,13 +104,13 @@ class Forces:
         return f"{text}; A1-A3" if self._pushed else text
 
     @property
-    def _pushed(self) -> bool:
-        return any((self.a1_au_d2, self.a2_au_d2, self.a3_au_d2))
+    def pushes_au_d2(self) -> Floats:
+        """(3,) A1, A2, A3."""
+        return np.array([self.a1_au_d2, self.a2_au_d2, self.a3_au_d2])
 
     @property
-    def _names(self) -> list[str]:
-        extra = ("NON_GRAVITATIONAL",) if self._pushed else ()
-        return [*_GRAVITY, *_RECIPES[self.fidelity].forces, *extra]
+    def _pushed(self) -> bool:
+        return bool(self.pushes_au_d2.any())
 
 
 class Cancelled(Exception):
@@ -120,14 +120,15 @@ class Cancelled(Exception):
 class _Flight:
     """Massless objects on their way together: one simulation, one step for all."""
 
-    def __init__(self, states: Floats, time_d: float, forces: Forces) -> None:
+    def __init__(self, states: Floats, time_d: float, forces: Forces, pushes_au_d2: Floats | None = None) -> None:
         recipe = _RECIPES[forces.fidelity]
+        pushes = np.tile(forces.pushes_au_d2, (len(states), 1)) if pushes_au_d2 is None else pushes_au_d2
         simulation = rebound.Simulation()
         clock = _OwnClock.from_buffer_copy(_ephemeris(forces.asteroid_kernel))
         extras = assist.Extras(simulation, clock)
-        extras.forces = forces._names  # noqa: SLF001  # both classes are this module's
+        extras.forces = [*_GRAVITY, *recipe.forces, *(("NON_GRAVITATIONAL",) if pushes.any() else ())]
         extras.gr_eih_sources = _POST_NEWTONIAN_SOURCES
-        extras.particle_params = np.tile([forces.a1_au_d2, forces.a2_au_d2, forces.a3_au_d2], len(states))
+        extras.particle_params = pushes.ravel()
         simulation.ri_ias15.adaptive_mode = recipe.adaptive_mode
         simulation.ri_ias15.epsilon = recipe.epsilon
         simulation.ri_ias15.min_dt = _MIN_STEP_D
@@ -143,6 +144,7 @@ class _Flight:
         self._places: Floats = np.ctypeslib.as_array(particles).reshape(len(states), doubles)[:, :6]
         self._places[:] = states
         self._well = simulation._status  # noqa: SLF001  # REBOUND has no public one
+        self._given = forces, pushes
         self._direction = 1.0
         self._step_d = _FIRST_STEP_D
         self._coefficients: list[Floats] = []
@@ -286,7 +288,8 @@ class SwarmStep:
 class Swarm(_Flight):
     """Many objects on their way in one simulation: the bodies' places are looked up once for all of them.
 
-    The object in the closest encounter sets the step of all. Objects do not feel each other.
+    The object in the closest encounter sets the step of all. Objects do not feel each other. Where they are pushed
+    differently, `pushes_au_d2` of shape (N, 3) holds A1, A2, A3 of each in place of those of the forces.
 
     Attributes:
         time_d: where they are, days of TDB since J2000.0.
@@ -296,6 +299,13 @@ class Swarm(_Flight):
     def states(self) -> Floats:
         """(N, 6) barycentric ICRF, au and au/d."""
         return self._places.copy()
+
+    def only(self, rows: NDArray[np.intp]) -> "Swarm":
+        """Some of the objects, from where they are, with the step that fits them; this swarm is done with."""
+        forces, pushes = self._given
+        swarm = Swarm(self.states[rows], self.time_d, forces, pushes[rows])
+        swarm._step_d = self._step_d
+        return swarm
 
     def step(self, until_d: float) -> SwarmStep | None:
         """One step towards a time; None where the objects are there already.
@@ -346,6 +356,13 @@ def _cached_times(extras: assist.Extras, ephemeris: assist.Ephem) -> Floats:
 def has_asteroids(asteroid_kernel: Path | None) -> bool:
     """Whether asteroids perturb the object, given the kernel that was configured."""
     return bool(_ephemeris(asteroid_kernel).spk_asteroids)
+
+
+def ephemeris_description(asteroid_kernel: Path | None) -> str:
+    """Where the bodies' positions come from, in words, for the provenance."""
+    if asteroid_kernel is not None and has_asteroids(asteroid_kernel):
+        return f"DE440; 16 asteroid perturbers from {asteroid_kernel.name}"
+    return "DE440; no asteroid perturbers"
 
 
 @cache

@@ -8,10 +8,16 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from gateway.serving.callers import caller_behind
 from gateway.serving.interceptor import Context
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
+from gateway.simulation.deflecting import deflect
+from gateway.simulation.deflection_question import read_deflection
 from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.impact import encode as impact_encode
+from gateway.simulation.impact.decode import read_question
+from gateway.simulation.impact.estimate import estimate
 from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
 from gateway.simulation.scenario import Outcome, Scenario, TrajectoryPiece, Update
@@ -48,6 +54,18 @@ class SimulationServicer(v1.SimulationServiceServicer):
         del context
         return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_columns, request)
 
+    async def EstimateDeflection(  # noqa: N802  # the contract's name
+        self, request: v1.EstimateDeflectionRequest, context: Context
+    ) -> AsyncIterator[v1.EstimateDeflectionUpdate]:
+        """The encounter, the curve as it is found, the smallest pushes; a summary last."""
+        loop = asyncio.get_running_loop()
+        asked = await loop.run_in_executor(self._executor, read_deflection, request, self._asteroid_kernel)
+        question, spacecraft = asked
+        with self._pool.admit(caller_behind(context)) as pooled:
+            async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
+                async for update in updates:
+                    yield update
+
     async def AssessConsequences(  # noqa: N802  # the contract's name
         self, request: v1.AssessConsequencesRequest, context: Context
     ) -> v1.AssessConsequencesResponse:
@@ -59,10 +77,10 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> v1.SimulateResponse:
         """All at once: trajectories within the result, progress left out."""
-        del context
+        caller = caller_behind(context)
         pieces: list[TrajectoryPiece] = []
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
             async for message in messages:
                 if isinstance(message, TrajectoryPiece):
                     pieces.append(message)
@@ -74,14 +92,25 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> AsyncIterator[v1.SimulateUpdate]:
         """As they are found: progress, encounters, trajectory; the result comes last."""
-        del context
+        caller = caller_behind(context)
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario))) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
             async for message in messages:
                 if isinstance(message, Outcome):
                     yield v1.SimulateUpdate(result=result_message(scenario, message))
                 elif update := update_message(message):
                     yield update
+
+    async def EstimateImpact(  # noqa: N802  # the contract's name
+        self, request: v1.EstimateImpactRequest, context: Context
+    ) -> AsyncIterator[v1.EstimateImpactUpdate]:
+        """Progress and running estimates; the final one comes last."""
+        loop = asyncio.get_running_loop()
+        question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        with self._pool.admit(caller_behind(context)) as admitted:
+            async with contextlib.aclosing(estimate(question, admitted)) as updates:
+                async for update in updates:
+                    yield impact_encode.update_message(question, update)
 
     async def _read(self, request: v1.SimulateRequest) -> Scenario:
         loop = asyncio.get_running_loop()

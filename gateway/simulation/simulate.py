@@ -16,7 +16,7 @@ from gateway.simulation.bodies import PROPERTIES, Body, Planet
 from gateway.simulation.branch import MAX_APPROACHES, Follower
 from gateway.simulation.encounters import Approach
 from gateway.simulation.ephemeris import planet_orbits
-from gateway.simulation.nbody import INTEGRATOR, has_asteroids
+from gateway.simulation.nbody import INTEGRATOR, ephemeris_description, has_asteroids
 from gateway.simulation.scenario import Branch, BranchOutcome, Outcome, ProgressReport, Scenario, Update
 
 Floats = NDArray[np.float64]
@@ -61,14 +61,9 @@ def simulate(
         earth_moid_au=moids,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
-        ephemeris=f"DE440; {_asteroids_named(scenario, asteroids=asteroids)}",
+        ephemeris=ephemeris_description(scenario.forces.asteroid_kernel),
         notes=(*scenario.notes, *_notes(scenario, outcomes, asteroids=asteroids)),
     )
-
-
-def _asteroids_named(scenario: Scenario, *, asteroids: bool) -> str:
-    kernel = scenario.forces.asteroid_kernel
-    return f"16 asteroid perturbers from {kernel.name}" if asteroids and kernel else "no asteroid perturbers"
 
 
 class _Progress:

@@ -133,3 +133,21 @@ def between(times: Floats, values: Floats, at: Floats) -> Floats:
     weights = _WEIGHTS[:, None] / away
     interpolated: Floats = (weights * values).sum(axis=0) / weights.sum(axis=0)
     return interpolated
+
+
+def interpolated(times: Floats, values: Floats, at: Floats) -> Floats:
+    """As `between`, of a vector at every instant.
+
+    Args:
+        times: (16,) from `spread`.
+        values: (16, C) there.
+        at: (M,) instants.
+
+    Returns:
+        (M, C).
+    """
+    away = at - times[:, None]
+    away[away == 0.0] = 1e-300
+    weights = _WEIGHTS[:, None] / away
+    vectors: Floats = weights.T @ values / weights.sum(axis=0)[:, None]
+    return vectors

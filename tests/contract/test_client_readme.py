@@ -24,7 +24,7 @@ def run(code, address, folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["refusal", "numpy", "pandas", "stream", "asyncio"])
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["refusal", "numpy", "pandas", "stream", "asyncio", "rest"])
 def test_an_example_prints_what_the_readme_shows(stack, tmp_path, code, output):
     said = run(code, stack["front"], tmp_path)
     assert (said.stdout, said.stderr, said.returncode) == (output, "", 0)
@@ -35,7 +35,7 @@ def test_the_example_of_tls_and_tokens_works(tmp_path):
     certificate, key, ca = authority.write(tmp_path, "front")
     authority.write(tmp_path, "me")
     (tmp_path / "token").write_text("a-secret\n")
-    addresses, environment = free_settings()
+    addresses, environment = free_settings(tmp_path / "feedback")
     environment |= {
         "ORRERY_FRONT_TLS_CERTIFICATE_FILE": str(certificate),
         "ORRERY_FRONT_TLS_KEY_FILE": str(key),

@@ -10,6 +10,7 @@ import pytest
 from gateway import up
 from orrery.inference import AsyncInferenceClient, InferenceClient, InferenceError, Tls, UnsafeTokenError
 from tests.certificates import Authority
+from tests.edges import JSON, ask, example
 from tests.objects import eros
 from tests.pods import free_settings, running_front
 
@@ -84,8 +85,8 @@ def test_keys_and_tokens_are_not_shown():
 def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
     authority = Authority()
     certificate, key, ca = authority.write(tmp_path, "pod")
-    addresses, environment = free_settings()
-    for pod in ("FRONT", "ANOMALY", "SIMULATION"):
+    addresses, environment = free_settings(tmp_path / "feedback")
+    for pod in ("FRONT", "ANOMALY", "SIMULATION", "FEEDBACK"):
         environment |= {
             f"ORRERY_{pod}_TLS_CERTIFICATE_FILE": str(certificate),
             f"ORRERY_{pod}_TLS_KEY_FILE": str(key),
@@ -105,4 +106,9 @@ def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
             assert client.compute_moid([eros()]).objects
         with InferenceClient(addresses["front"], tls=tls) as nobody, pytest.raises(InferenceError) as refusal:
             nobody.predict([eros()])
+        unknown = ask(addresses["edge"], "/api/predict", example("Predict"))
+        known = ask(
+            addresses["edge"], "/api/predict", example("Predict"), headers=JSON | {"authorization": f"Bearer {TOKEN}"}
+        )
+    assert (unknown.status, known.status) == (401, 200)
     assert refusal.value.code is grpc.StatusCode.UNAUTHENTICATED

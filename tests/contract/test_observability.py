@@ -13,10 +13,12 @@ import threading
 import grpc
 import pytest
 import structlog
+from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.serving import server
+from gateway.serving.errors import reason_in
 from gateway.serving.settings import ServingSettings
 from gateway.serving.transport import UnsafeSettings
 from orrery.inference import v1
@@ -73,6 +75,16 @@ async def test_latencies_by_method_and_code():
         labels = f'grpc_code="{code}",grpc_method="{method}",grpc_service="{SERVICE}"'
         assert f"grpc_server_handling_seconds_count{{{labels}}}" in shown
     assert f'grpc_server_in_flight{{grpc_method="ScoreAnomalies",grpc_service="{SERVICE}"}} 0.0' in shown
+    labels = f'grpc_method="ScoreAnomalies",grpc_service="{SERVICE}",reason="INTERNAL"'
+    assert f"orrery_refused_total{{{labels}}}" in shown
+
+
+@pytest.mark.parametrize(("reason", "counted"), [("OVERLOADED", "OVERLOADED"), ("invented", "OTHER"), (None, "OTHER")])
+def test_only_published_reasons_are_counted_by_name(reason, counted):
+    status = status_pb2.Status()
+    if reason:
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
+    assert reason_in(status) == counted
 
 
 async def test_a_trace_goes_from_the_caller_through_the_front_to_the_pod(collector):

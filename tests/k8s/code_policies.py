@@ -4,12 +4,17 @@
 import contextlib
 import os
 import re
+import tempfile
+from pathlib import Path
 from unittest import mock
 
 import pydantic
 
 from gateway.anomaly.settings import AnomalySettings
 from gateway.delivery.settings import DeliverySettings
+from gateway.edge.render import render
+from gateway.edge.settings import EdgeSettings
+from gateway.feedback.settings import FeedbackSettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import (
     BackendSettings,
@@ -19,21 +24,34 @@ from gateway.serving.settings import (
 )
 from gateway.serving.transport import UnsafeSettings, is_loopback, require_safe
 from gateway.simulation.settings import KernelSettings, SimulationSettings
-from orrery.inference.v1 import anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2
+from orrery.inference.v1 import (
+    anomaly_service_pb2,
+    feedback_service_pb2,
+    prediction_service_pb2,
+    simulation_service_pb2,
+)
 from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, workloads
 
 # By the container's first argument: what its environment may set.
-PODS = {"front": FrontSettings, "anomaly": AnomalySettings, "simulation": SimulationSettings}
+PODS = {
+    "front": FrontSettings,
+    "anomaly": AnomalySettings,
+    "simulation": SimulationSettings,
+    "feedback": FeedbackSettings,
+}
+DRAINING = {**PODS, "edge": EdgeSettings}
 SHARED = (ReportingSettings, BackendSettings)
 READ = {
     "front": (FrontSettings, *SHARED),
     "anomaly": (AnomalySettings, ModelStoreSettings, *SHARED),
     "simulation": (SimulationSettings, KernelSettings, *SHARED),
+    "feedback": (FeedbackSettings, *SHARED),
+    "edge": (EdgeSettings,),
     "deliver": (DeliverySettings, ModelStoreSettings),
 }
 SERVICES = {
     service.full_name
-    for module in (anomaly_service_pb2, prediction_service_pb2, simulation_service_pb2)
+    for module in (anomaly_service_pb2, feedback_service_pb2, prediction_service_pb2, simulation_service_pb2)
     for service in module.DESCRIPTOR.services_by_name.values()
 }
 # The two names that server.cc of TensorFlow Serving sets.
@@ -97,12 +115,19 @@ def starts(documents):
                     yield f"{workload.name}: {name} is across a network, and nothing protects it"
     for workload in workloads(documents):
         for container in workload.containers:
-            if role_of(container) == "deliver":
-                with only(environment(container)):
-                    try:
-                        DeliverySettings()
-                    except pydantic.ValidationError as error:
-                        yield f"{workload.name} {container['name']}: {error}"
+            begin = {"deliver": DeliverySettings, "edge": _render_edge}.get(role_of(container))
+            if begin is None:
+                continue
+            with only(environment(container)):
+                try:
+                    begin()
+                except (UnsafeSettings, ValueError) as error:
+                    yield f"{workload.name} {container['name']}: {error}"
+
+
+def _render_edge():
+    with tempfile.TemporaryDirectory() as folder:
+        render(EdgeSettings(), Path(folder))
 
 
 def backends(settings):
@@ -136,6 +161,27 @@ def ports_agree(documents):
         yield from _service_agrees(services.get(role), role, declared.get("grpc"))
         for name, target in backends(settings):
             yield from _backend_agrees(services, f"{workload.name}: {name}", target)
+
+
+def the_edge_agrees(documents):
+    services = {document["metadata"]["name"]: document for document in of_kind(documents, "Service")}
+    for workload, container in edges(documents):
+        with only(environment(container)):
+            settings = EdgeSettings()
+        declared = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
+        for name, address in (("http", settings.address), ("metrics", settings.metrics_address)):
+            field = "address" if name == "http" else "metrics_address"
+            port = split_address(address)[1]
+            if declared.get(name) != port or port != split_address(EdgeSettings.model_fields[field].default)[1]:
+                yield f"{workload.name}: port {name} is not where the edge listens ({address})"
+        for host, port in settings.fronts:
+            if host not in services or port not in {entry["port"] for entry in services[host]["spec"]["ports"]}:
+                yield f"{workload.name} asks {host}:{port}, where nothing listens"
+
+
+def edges(documents):
+    """(workload, container) of Envoy."""
+    return [(w, c) for w in workloads(documents) for c in w.servers if role_of(c) == "edge"]
 
 
 def _service_agrees(service, role, port):
@@ -189,8 +235,9 @@ def _our_probe(name, container, kind, probe):
 
 def drains(documents):
     """Balancers look away, calls end, the process ends: in this order, each with the time it needs."""
-    longest = {"anomaly": FrontSettings().anomaly_deadline_s, "simulation": FrontSettings().simulation_deadline_s}
-    longest["front"] = max(longest.values())
+    front = FrontSettings()
+    longest = {name: getattr(front, f"{name}_deadline_s") for name in ("anomaly", "simulation", "feedback")}
+    longest["front"] = longest["edge"] = max(longest.values())
     for workload in workloads(documents):
         for container in workload.servers:
             name = f"{workload.name} {container['name']}"
@@ -198,19 +245,19 @@ def drains(documents):
             granted = workload.pod.get("terminationGracePeriodSeconds", 30)
             if slept < LOOK_AWAY_S:
                 yield f"{name} stops before balancers have looked away"
-            if role_of(container) not in PODS:
+            if role_of(container) not in DRAINING:
                 if workload.app == "tf-serving" and slept < FrontSettings().prediction_deadline_s:
                     yield f"{name} does not drain, and is stopped while it answers"
                 if granted < slept + ENDING_S:
                     yield f"{name} is killed while it stops"
                 continue
             with only(environment(container)):
-                settings = PODS[role_of(container)]()
+                settings = DRAINING[role_of(container)]()
             if granted < slept + settings.drain_delay_s + settings.grace_s + ENDING_S:
                 yield f"{name} is killed while it drains"
             if settings.grace_s < longest[role_of(container)]:
                 yield f"{name} cuts off calls of {longest[role_of(container)]:.0f} s"
-            if settings.max_connection_age_s > SHARE_WITHIN_S:
+            if role_of(container) in PODS and settings.max_connection_age_s > SHARE_WITHIN_S:
                 yield f"{name}: new pods wait for their share of connections"
 
 

@@ -4,15 +4,18 @@
 import itertools
 from dataclasses import dataclass
 
-from tests.k8s.code_policies import PODS, backends, only, our_pods
+from gateway.edge.settings import EdgeSettings
+from gateway.serving.settings import split_address
+from tests.k8s.code_policies import PODS, backends, edges, only, our_pods
 from tests.k8s.manifests import NAME, environment, of_kind, selects, workloads
 
-EDGE_PORT = 50051
 # By a setting's name: whom a pod asks when it is set, and where.
 ASKED = {
     "ORRERY_FRONT_QUOTA_REDIS_URL": ("redis", 6379),
+    "ORRERY_FRONT_CACHE_REDIS_URL": ("redis", 6379),
     "ORRERY_FEEDBACK_DATABASE_URL": ("postgres", 5432),
     "ORRERY_FEEDBACK_DATABASE_URL_FILE": ("postgres", 5432),
+    "PGHOST": ("postgres", 5432),
     "ORRERY_TRACING_ENDPOINT": ("monitoring", 4317),
 }
 
@@ -40,8 +43,12 @@ def call_graph(documents):
             if "://" in found.get("ORRERY_DELIVERY_SOURCE", ""):
                 yield Edge(workload.app, "bucket", 443)
     yield from _scrapes(documents)
-    # Whoever is outside asks the edge, which asks the front.
-    yield Edge("edge", "front", EDGE_PORT)
+    for workload, container in edges(documents):
+        with only(environment(container)):
+            settings = EdgeSettings()
+        yield Edge("everybody", workload.app, split_address(settings.address)[1])
+        for host, port in settings.fronts:
+            yield Edge(workload.app, host, port)
 
 
 def _scrapes(documents):
@@ -88,8 +95,6 @@ def _peers(peers, apps):
 
 def along_the_call_graph(documents):
     policies = of_kind(documents, "NetworkPolicy")
-    if not policies:
-        return
     if not any(
         policy["spec"]["podSelector"] == {}
         and set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"}

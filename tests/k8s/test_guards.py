@@ -157,6 +157,22 @@ GUARDS = {
         lambda d: set_variable(server(d, "anomaly"), "ORRERY_ANOMALY_ADDRESS", "0.0.0.0:50059"),
         code_policies.ports_agree,
     ),
+    "the edge's port": (
+        lambda d: port(server(d, "edge"), "http").update(containerPort=80),
+        code_policies.the_edge_agrees,
+    ),
+    "the edge's fronts": (
+        lambda d: set_variable(server(d, "edge"), "ORRERY_EDGE_FRONT_ADDRESSES", "fronts:50051"),
+        code_policies.the_edge_agrees,
+    ),
+    "the edge's time to drain": (
+        lambda d: set_variable(server(d, "edge"), "ORRERY_EDGE_GRACE_S", "8"),
+        code_policies.drains,
+    ),
+    "the edge's protection": (
+        lambda d: unset_variable(server(d, "edge"), "ORRERY_EDGE_PLAINTEXT_ALLOWED"),
+        code_policies.starts,
+    ),
     "a service's own port": (
         lambda d: find(d, "Service", "simulation")["spec"]["ports"][0].update(port=80),
         code_policies.ports_agree,

@@ -16,6 +16,7 @@ POLICIES = [
     code_policies.settings_exist,
     code_policies.starts,
     code_policies.ports_agree,
+    code_policies.the_edge_agrees,
     code_policies.probed,
     code_policies.drains,
     code_policies.serves_its_configuration,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from orrery.inference.arrays import Columns
-    from orrery.inference.methods import Method
+    from orrery.inference.methods import Method, Reply, Request
     from orrery.inference.questions import Plan
 
 Answer = TypeVar("Answer")
@@ -156,12 +156,21 @@ class AsyncInferenceClient:
         start = partial(self._start, timeout_s=methods.SIMULATE.timeout_s if timeout_s is None else timeout_s)
         return await self._run(questions.simulate(start, scenario))
 
-    async def stream_simulate(
+    def stream_simulate(
         self, scenario: v1.Scenario, *, timeout_s: float | None = None
     ) -> AsyncGenerator[v1.SimulateUpdate, None]:
         """See `InferenceClient.stream_simulate`."""
-        method = methods.STREAM_SIMULATE
-        request = v1.SimulateRequest(scenario=scenario)
+        return self.ask_stream(methods.STREAM_SIMULATE, v1.SimulateRequest(scenario=scenario), timeout_s=timeout_s)
+
+    async def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
+        """See `InferenceClient.ask`."""
+        start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)
+        return await self._run(questions.single(start, method, request))
+
+    async def ask_stream(
+        self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Reply, None]:
+        """See `InferenceClient.ask_stream`."""
         call = self._calling.callable_of(method)(request, **self._calling.budget(method, timeout_s))
         try:
             async for update in call:

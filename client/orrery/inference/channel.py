@@ -23,10 +23,10 @@ SERVICE_CONFIG: Final = json.dumps(
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [
             {
-                # Every method of these services can be asked twice.
+                # Every method of these services can be asked twice; votes have a request_id for that.
                 "name": [
                     {"service": f"orrery.inference.v1.{name}Service"}
-                    for name in ("Prediction", "Anomaly", "Simulation")
+                    for name in ("Prediction", "Anomaly", "Simulation", "Feedback")
                 ],
                 "retryPolicy": {
                     "maxAttempts": 4,

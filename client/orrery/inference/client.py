@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from orrery.inference.arrays import Columns
-    from orrery.inference.methods import Method
+    from orrery.inference.methods import Method, Reply, Request
     from orrery.inference.questions import Plan
 
 Answer = TypeVar("Answer")
@@ -181,8 +181,17 @@ class InferenceClient:
 
     def stream_simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> Iterator[v1.SimulateUpdate]:
         """What if, with progress, within 300 s unless told; closing the iterator cancels the simulation."""
-        method = methods.STREAM_SIMULATE
-        request = v1.SimulateRequest(scenario=scenario)
+        return self.ask_stream(methods.STREAM_SIMULATE, v1.SimulateRequest(scenario=scenario), timeout_s=timeout_s)
+
+    def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
+        """Any unary method of `orrery.inference.methods`, as it stands in the contract."""
+        start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)
+        return self._run(questions.single(start, method, request))
+
+    def ask_stream(
+        self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None
+    ) -> Iterator[Reply]:
+        """Any method of `orrery.inference.methods` that streams its replies; closing the iterator cancels it."""
         call = self._calling.callable_of(method)(request, **self._calling.budget(method, timeout_s))
         try:
             yield from call

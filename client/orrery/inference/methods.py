@@ -77,3 +77,34 @@ SIMULATE: Final = Method(_path("Simulation", "Simulate"), "unary_unary", v1.Simu
 STREAM_SIMULATE: Final = Method(
     _path("Simulation", "StreamSimulate"), "unary_stream", v1.SimulateRequest, v1.SimulateUpdate, 300.0
 )
+ASSESS_CONSEQUENCES: Final = Method(
+    _path("Simulation", "AssessConsequences"),
+    "unary_unary",
+    v1.AssessConsequencesRequest,
+    v1.AssessConsequencesResponse,
+    30.0,
+)
+SUBMIT_CLASSIFICATION: Final = Method(
+    _path("Feedback", "SubmitClassification"),
+    "unary_unary",
+    v1.SubmitClassificationRequest,
+    v1.SubmitClassificationResponse,
+    10.0,
+)
+GET_CONSENSUS: Final = Method(
+    _path("Feedback", "GetConsensus"), "unary_unary", v1.GetConsensusRequest, v1.GetConsensusResponse, 10.0
+)
+EXPORT_CONTRIBUTOR: Final = Method(
+    _path("Feedback", "ExportContributor"),
+    "unary_stream",
+    v1.ExportContributorRequest,
+    v1.ExportContributorResponse,
+    60.0,
+)
+ERASE_CONTRIBUTOR: Final = Method(
+    _path("Feedback", "EraseContributor"),
+    "unary_unary",
+    v1.EraseContributorRequest,
+    v1.EraseContributorResponse,
+    30.0,
+)

@@ -320,13 +320,15 @@ function read_message(name)
       return
     end
     path[depth] = field.name
-    if given[field.name] then complain("is given twice") end
-    given[field.name] = true
     local absent = byte(text, at) == 110
-    if field.oneof and not absent then
-      if chosen[field.oneof] then complain("excludes " .. chosen[field.oneof] .. ": give one of them") end
-      chosen[field.oneof] = field.name
+    local rival = field.oneof and not absent and chosen[field.oneof]
+    if given[field.name] then
+      complain("is given twice")
+    elseif rival then
+      complain("excludes " .. rival .. ": give one of them")
     end
+    given[field.name] = true
+    if field.oneof and not absent then chosen[field.oneof] = field.name end
     read_field(field)
   end)
 end

@@ -9,21 +9,12 @@ import numpy as np
 import pytest
 
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
-from gateway.neo.elements import Orbits
 from orrery.inference import v1
 
 
 def orbits(a, e, i):
-    count = len(a)
-    return Orbits.from_mean_anomaly(
-        semi_major_axis_au=a,
-        eccentricity=e,
-        inclination_deg=i,
-        longitude_of_ascending_node_deg=np.zeros(count),
-        argument_of_perihelion_deg=np.zeros(count),
-        mean_anomaly_deg=np.zeros(count),
-        epoch_tdb_jd=np.full(count, 2461000.5),
-    )
+    a, e, i = np.array(a, float), np.array(e, float), np.array(i, float)
+    return np.column_stack((a * (1.0 - e), e, i))
 
 
 def tags(a=1.5, e=0.3, i=5.0):

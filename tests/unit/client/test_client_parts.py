@@ -133,7 +133,7 @@ def test_the_table_of_methods_is_the_contract():
     listed = {method.path: method for method in vars(methods).values() if isinstance(method, methods.Method)}
     pool = descriptor_pool.Default()
     described = {}
-    for name in ("Prediction", "Anomaly", "Simulation"):
+    for name in ("Prediction", "Anomaly", "Simulation", "Feedback"):
         service = pool.FindServiceByName(f"orrery.inference.v1.{name}Service")
         for method in service.methods:
             sides = ("stream" if streams else "unary" for streams in (method.client_streaming, method.server_streaming))

@@ -68,6 +68,20 @@ def test_the_newest_versions_come_whole_and_old_ones_go(places):
     assert carrying.missing() == []
 
 
+def test_a_version_that_was_called_back_goes_and_an_empty_source_removes_nothing(places):
+    source, store = places
+    for version in (1, 2):
+        publish(source, version)
+    carrying = carrier(places)
+    carrying.look()
+    (source / MODEL / "2").rename(source / "retired")
+    carrying.look()
+    assert delivered(store) == [1]
+    shutil.rmtree(source / MODEL)
+    carrying.look()
+    assert delivered(store) == [1]
+
+
 def damage_content(folder):
     (folder / "forest.onnx").write_bytes(b"another")
 

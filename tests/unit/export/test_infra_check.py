@@ -2,8 +2,11 @@
 """Candidates in the real pods: what is right passes 1,000 requests, what is wrong is refused, nothing stays running."""
 
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from export.forest import fused_forest
 from export.publishing import gate, infra_check, serve_forest, serve_network
 from export.publishing.publish import Published, RefusedError
 from export.quiet_tensorflow import tf
+from orrery.inference import v1
 
 VERSION = 20260101000000
 
@@ -80,3 +84,33 @@ def test_batches_are_the_same_for_the_same_seed() -> None:
     first, second = infra_check.sample_batches(orbits), infra_check.sample_batches(orbits)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert {len(batch) for batch in first} == set(range(1, 65))
+
+
+class Paced(v1.AnomalyServiceServicer):
+    """Takes longer over the requests of one version."""
+
+    def __init__(self, slow_s: float) -> None:
+        self._slow_s = slow_s
+
+    def ScoreAnomalies(self, request: v1.ScoreAnomaliesRequest, context: object) -> v1.ScoreAnomaliesResponse:  # noqa: N802
+        del context
+        time.sleep(self._slow_s if request.model.version == 2 else 0.001)
+        return v1.ScoreAnomaliesResponse()
+
+
+@pytest.mark.parametrize(("slow_s", "refused"), [(0.001, False), (0.01, True)])
+def test_a_candidate_slower_than_its_champion_is_refused_with_the_figures(slow_s: float, refused: bool) -> None:
+    server = grpc.server(ThreadPoolExecutor(8))
+    v1.add_AnomalyServiceServicer_to_server(Paced(slow_s), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    ours, theirs = ([v1.ScoreAnomaliesRequest(model=v1.ModelSelector(version=version))] * 200 for version in (2, 1))
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = v1.AnomalyServiceStub(channel).ScoreAnomalies
+        if refused:
+            with pytest.raises(RefusedError, match=r"slower than the champion, asked in turns: p50 .* 1\.5 allowed"):
+                infra_check.race(call, ours, theirs)
+        else:
+            found = infra_check.race(call, ours, theirs)
+            assert found.p50_ms[0] <= infra_check.P50_RATIO * found.p50_ms[1]
+    server.stop(None).wait()

@@ -2,10 +2,6 @@
 """Token buckets, here and in a real Redis: the same rules."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
-import time
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,6 +10,9 @@ from gateway.serving import metrics
 from gateway.serving.quotas import BYTES_PER_OBJECT, LocalBuckets, Quota, cost_of, network_of
 from gateway.serving.redis_quotas import RedisBuckets
 from tests.pods import free_address
+from tests.redis_server import redis_url
+
+__all__ = ["redis_url"]
 
 
 class Clock:
@@ -84,28 +83,6 @@ def test_a_caller_without_a_name_is_its_network(peer, network):
     assert network_of(peer) == network
 
 
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory):
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("no redis-server here: apt install redis-server")
-    address = free_address()
-    port = address.rpartition(":")[2]
-    folder = tmp_path_factory.mktemp("redis")
-    command = [server, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        deadline_s = time.monotonic() + 20
-        while True:
-            try:
-                with socket.create_connection(("127.0.0.1", int(port)), timeout=1):
-                    break
-            except OSError:
-                assert time.monotonic() < deadline_s
-                time.sleep(0.05)
-        yield f"redis://{address}/0"
-        process.terminate()
-
-
 async def test_redis_keeps_one_bucket_for_all_fronts(redis_url):
     quota = Quota(objects_per_s=0.01, burst_objects=50)
     fronts = [RedisBuckets(quota, redis_url) for _ in range(4)]
@@ -129,7 +106,7 @@ async def test_redis_has_the_same_rules(redis_url):
     assert 0 < wait_s <= 0.1
     await asyncio.sleep(wait_s + 0.01)
     assert await buckets.take("brief", 1) == 0
-    assert 0 < await buckets._redis.pttl("orrery:quota:brief") <= 1_600
+    assert 0 < await buckets._store.redis.pttl("orrery:quota:brief") <= 1_600
     await buckets.close()
 
 

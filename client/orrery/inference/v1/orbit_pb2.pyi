@@ -434,7 +434,9 @@ Global___OrbitUncertainty: _TypeAlias = OrbitUncertainty  # noqa: Y015
 
 @_typing.final
 class ElementSigmas(_message.Message):
-    """One-sigma uncertainties of the elements, correlations unknown."""
+    """One-sigma uncertainties of the elements at the object's epoch, correlations unknown. Impact estimation needs six: one
+    size, one phase and the other four; unset is unknown, not 0.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -517,11 +519,14 @@ class Covariance(_message.Message):
     epoch_tdb_jd: _builtins.float
     @_builtins.property
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the rows, as the fields of OrbitalElements and NonGravitational; at least the six of the orbit."""
+        """Names of the rows, each once: six fields of OrbitalElements (one size, one phase), or the six components of
+        StateVector (in the frame and from the origin of the object's state; ecliptic, from the Sun, where it has elements);
+        then any of the fields of NonGravitational.
+        """
 
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Row-major, labels x labels, in the units of the labelled fields."""
+        """Row-major, labels x labels, in the units of the labelled fields. Symmetric and positive semidefinite."""
 
     def __init__(
         self,

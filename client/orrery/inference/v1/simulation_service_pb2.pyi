@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from orrery.inference.v1 import consequences_pb2 as _consequences_pb2
 from orrery.inference.v1 import orbit_pb2 as _orbit_pb2
 import builtins as _builtins
 import sys
@@ -78,6 +79,60 @@ branches; a stream sends a branch's points when that branch is done.
 """
 Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
 
+class _PushDirection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PushDirectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PushDirection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PUSH_DIRECTION_UNSPECIFIED: _PushDirection.ValueType  # 0
+    PUSH_DIRECTION_RADIAL: _PushDirection.ValueType  # 1
+    PUSH_DIRECTION_TRANSVERSE: _PushDirection.ValueType  # 2
+    PUSH_DIRECTION_NORMAL: _PushDirection.ValueType  # 3
+    PUSH_DIRECTION_OPTIMAL: _PushDirection.ValueType  # 4
+    """The one that moves the encounter farthest on the target plane, to first order, and away from the body."""
+
+class PushDirection(_PushDirection, metaclass=_PushDirectionEnumTypeWrapper):
+    """In the heliocentric orbital frame, as in Impulse."""
+
+PUSH_DIRECTION_UNSPECIFIED: PushDirection.ValueType  # 0
+PUSH_DIRECTION_RADIAL: PushDirection.ValueType  # 1
+PUSH_DIRECTION_TRANSVERSE: PushDirection.ValueType  # 2
+PUSH_DIRECTION_NORMAL: PushDirection.ValueType  # 3
+PUSH_DIRECTION_OPTIMAL: PushDirection.ValueType  # 4
+"""The one that moves the encounter farthest on the target plane, to first order, and away from the body."""
+Global___PushDirection: _TypeAlias = PushDirection  # noqa: Y015
+
+class _PushSearch:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PushSearchEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PushSearch.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PUSH_SEARCH_UNSPECIFIED: _PushSearch.ValueType  # 0
+    PUSH_SEARCH_CONVERGED: _PushSearch.ValueType  # 1
+    """The clearance is met to 1 km."""
+    PUSH_SEARCH_NOT_NEEDED: _PushSearch.ValueType  # 2
+    """The object clears the body unpushed."""
+    PUSH_SEARCH_NOT_BRACKETED: _PushSearch.ValueType  # 3
+    """No push tried, up to the largest allowed, is enough."""
+    PUSH_SEARCH_DISCONTINUOUS: _PushSearch.ValueType  # 4
+    """The distance jumps over the clearance: the push clears by more than was asked for."""
+
+class PushSearch(_PushSearch, metaclass=_PushSearchEnumTypeWrapper):
+    """How the search for the smallest push ended."""
+
+PUSH_SEARCH_UNSPECIFIED: PushSearch.ValueType  # 0
+PUSH_SEARCH_CONVERGED: PushSearch.ValueType  # 1
+"""The clearance is met to 1 km."""
+PUSH_SEARCH_NOT_NEEDED: PushSearch.ValueType  # 2
+"""The object clears the body unpushed."""
+PUSH_SEARCH_NOT_BRACKETED: PushSearch.ValueType  # 3
+"""No push tried, up to the largest allowed, is enough."""
+PUSH_SEARCH_DISCONTINUOUS: PushSearch.ValueType  # 4
+"""The distance jumps over the clearance: the push clears by more than was asked for."""
+Global___PushSearch: _TypeAlias = PushSearch  # noqa: Y015
+
 class _Branch:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -95,6 +150,40 @@ BRANCH_UNSPECIFIED: Branch.ValueType  # 0
 BRANCH_BASELINE: Branch.ValueType  # 1
 BRANCH_CHANGED: Branch.ValueType  # 2
 Global___Branch: _TypeAlias = Branch  # noqa: Y015
+
+class _ImpactMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImpactMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImpactMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPACT_METHOD_UNSPECIFIED: _ImpactMethod.ValueType  # 0
+    IMPACT_METHOD_LINEAR: _ImpactMethod.ValueType  # 1
+    """The Gaussian that the uncertainty makes in each encounter's target plane, over the disc that the body and its gravity
+    make there.
+    """
+    IMPACT_METHOD_IMPORTANCE_SAMPLING: _ImpactMethod.ValueType  # 2
+    """Clones drawn around virtual impactors found along the line of variations, and some from the whole uncertainty,
+    weighed by the ratio of densities.
+    """
+    IMPACT_METHOD_MONTE_CARLO: _ImpactMethod.ValueType  # 3
+    """Clones drawn from the whole uncertainty."""
+
+class ImpactMethod(_ImpactMethod, metaclass=_ImpactMethodEnumTypeWrapper):
+    """How a probability came about."""
+
+IMPACT_METHOD_UNSPECIFIED: ImpactMethod.ValueType  # 0
+IMPACT_METHOD_LINEAR: ImpactMethod.ValueType  # 1
+"""The Gaussian that the uncertainty makes in each encounter's target plane, over the disc that the body and its gravity
+make there.
+"""
+IMPACT_METHOD_IMPORTANCE_SAMPLING: ImpactMethod.ValueType  # 2
+"""Clones drawn around virtual impactors found along the line of variations, and some from the whole uncertainty,
+weighed by the ratio of densities.
+"""
+IMPACT_METHOD_MONTE_CARLO: ImpactMethod.ValueType  # 3
+"""Clones drawn from the whole uncertainty."""
+Global___ImpactMethod: _TypeAlias = ImpactMethod  # noqa: Y015
 
 @_typing.final
 class ComputeMoidRequest(_message.Message):
@@ -649,6 +738,351 @@ class MassOverride(_message.Message):
 Global___MassOverride: _TypeAlias = MassOverride  # noqa: Y015
 
 @_typing.final
+class EstimateDeflectionRequest(_message.Message):
+    """Pushes that move an encounter, at some times before it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    FROM_TDB_JD_FIELD_NUMBER: _builtins.int
+    TO_TDB_JD_FIELD_NUMBER: _builtins.int
+    LEAD_TIME_D_FIELD_NUMBER: _builtins.int
+    DIRECTION_FIELD_NUMBER: _builtins.int
+    PUSH_MM_S_FIELD_NUMBER: _builtins.int
+    IMPACTOR_FIELD_NUMBER: _builtins.int
+    CLEARANCE_KM_FIELD_NUMBER: _builtins.int
+    MAX_PUSH_MM_S_FIELD_NUMBER: _builtins.int
+    FIDELITY_FIELD_NUMBER: _builtins.int
+    body: _orbit_pb2.Body.ValueType
+    """Whose encounter is to be moved. Unset: Earth."""
+    from_tdb_jd: _builtins.float
+    """Required: the encounter is the closest approach within this window, up to 0.2 au (Jupiter and Saturn: 2 au). The
+    window begins at the object's epoch or later, and ends at most 100 years after it.
+    """
+    to_tdb_jd: _builtins.float
+    direction: Global___PushDirection.ValueType
+    """Along what. Unset: PUSH_DIRECTION_TRANSVERSE. Not with an impactor."""
+    push_mm_s: _builtins.float
+    """How hard, for the curve: 1e-4 to 1e5. Unset: 1. Not with an impactor."""
+    clearance_km: _builtins.float
+    """With this, the smallest push is searched for that leaves so much between the object and the body's surface (mean
+    radius): 0 to 1e6.
+    """
+    max_push_mm_s: _builtins.float
+    """Up to which push: 1e-3 to 1e6. Unset: 10000 (10 m/s)."""
+    fidelity: Global___Fidelity.ValueType
+    """Unset: FIDELITY_FAST."""
+    @_builtins.property
+    def object(self) -> _orbit_pb2.NearEarthObject:
+        """Required. Its orbit is taken as given."""
+
+    @_builtins.property
+    def lead_time_d(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """How long before the encounter the object is pushed: up to 100 values of 0.1 to 36525, back to the object's epoch.
+        Empty: twelve, from 10 days (or a tenth of what there is) back to the epoch, each longer by the same factor.
+        """
+
+    @_builtins.property
+    def impactor(self) -> Global___DeflectingImpactor:
+        """A spacecraft that hits the object instead, with the same relative velocity at each lead time."""
+
+    def __init__(
+        self,
+        *,
+        object: _orbit_pb2.NearEarthObject | None = ...,
+        body: _orbit_pb2.Body.ValueType = ...,
+        from_tdb_jd: _builtins.float = ...,
+        to_tdb_jd: _builtins.float = ...,
+        lead_time_d: _abc.Iterable[_builtins.float] | None = ...,
+        direction: Global___PushDirection.ValueType = ...,
+        push_mm_s: _builtins.float | None = ...,
+        impactor: Global___DeflectingImpactor | None = ...,
+        clearance_km: _builtins.float | None = ...,
+        max_push_mm_s: _builtins.float | None = ...,
+        fidelity: Global___Fidelity.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km", "_max_push_mm_s", b"_max_push_mm_s", "_push_mm_s", b"_push_mm_s", "clearance_km", b"clearance_km", "impactor", b"impactor", "max_push_mm_s", b"max_push_mm_s", "object", b"object", "push_mm_s", b"push_mm_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km", "_max_push_mm_s", b"_max_push_mm_s", "_push_mm_s", b"_push_mm_s", "body", b"body", "clearance_km", b"clearance_km", "direction", b"direction", "fidelity", b"fidelity", "from_tdb_jd", b"from_tdb_jd", "impactor", b"impactor", "lead_time_d", b"lead_time_d", "max_push_mm_s", b"max_push_mm_s", "object", b"object", "push_mm_s", b"push_mm_s", "to_tdb_jd", b"to_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clearance_km: _TypeAlias = _typing.Literal["clearance_km"]  # noqa: Y015
+    _WhichOneofArgType__clearance_km: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km"]  # noqa: Y015
+    _WhichOneofReturnType__max_push_mm_s: _TypeAlias = _typing.Literal["max_push_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__max_push_mm_s: _TypeAlias = _typing.Literal["_max_push_mm_s", b"_max_push_mm_s"]  # noqa: Y015
+    _WhichOneofReturnType__push_mm_s: _TypeAlias = _typing.Literal["push_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__push_mm_s: _TypeAlias = _typing.Literal["_push_mm_s", b"_push_mm_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clearance_km) -> _WhichOneofReturnType__clearance_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_push_mm_s) -> _WhichOneofReturnType__max_push_mm_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__push_mm_s) -> _WhichOneofReturnType__push_mm_s | None: ...
+
+Global___EstimateDeflectionRequest: _TypeAlias = EstimateDeflectionRequest  # noqa: Y015
+
+@_typing.final
+class DeflectingImpactor(_message.Message):
+    """As KineticImpactor, at each lead time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MASS_KG_FIELD_NUMBER: _builtins.int
+    VX_KM_S_FIELD_NUMBER: _builtins.int
+    VY_KM_S_FIELD_NUMBER: _builtins.int
+    VZ_KM_S_FIELD_NUMBER: _builtins.int
+    BETA_FIELD_NUMBER: _builtins.int
+    mass_kg: _builtins.float
+    """1e-6 to 1e9."""
+    vx_km_s: _builtins.float
+    """Velocity relative to the object, ecliptic J2000; each at most 100 km/s in magnitude, not all 0."""
+    vy_km_s: _builtins.float
+    vz_km_s: _builtins.float
+    beta: _builtins.float
+    """Unset: 1; 0.001 to 10."""
+    def __init__(
+        self,
+        *,
+        mass_kg: _builtins.float = ...,
+        vx_km_s: _builtins.float = ...,
+        vy_km_s: _builtins.float = ...,
+        vz_km_s: _builtins.float = ...,
+        beta: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "beta", b"beta"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "beta", b"beta", "mass_kg", b"mass_kg", "vx_km_s", b"vx_km_s", "vy_km_s", b"vy_km_s", "vz_km_s", b"vz_km_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
+    _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta) -> _WhichOneofReturnType__beta | None: ...
+
+Global___DeflectingImpactor: _TypeAlias = DeflectingImpactor  # noqa: Y015
+
+@_typing.final
+class EstimateDeflectionUpdate(_message.Message):
+    """One message of the stream: the encounter first, then for each lead time a point of the curve and, where a clearance
+    was asked for, a push; they come as they are found, not in order. The summary is last.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    ENCOUNTER_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    MINIMUM_PUSH_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___Progress: ...
+    @_builtins.property
+    def encounter(self) -> Global___CloseApproach: ...
+    @_builtins.property
+    def point(self) -> Global___DeflectionPoint: ...
+    @_builtins.property
+    def minimum_push(self) -> Global___MinimumPush: ...
+    @_builtins.property
+    def summary(self) -> Global___DeflectionSummary: ...
+    def __init__(
+        self,
+        *,
+        progress: Global___Progress | None = ...,
+        encounter: Global___CloseApproach | None = ...,
+        point: Global___DeflectionPoint | None = ...,
+        minimum_push: Global___MinimumPush | None = ...,
+        summary: Global___DeflectionSummary | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["encounter", b"encounter", "minimum_push", b"minimum_push", "point", b"point", "progress", b"progress", "summary", b"summary", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encounter", b"encounter", "minimum_push", b"minimum_push", "point", b"point", "progress", b"progress", "summary", b"summary", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["progress", "encounter", "point", "minimum_push", "summary"]  # noqa: Y015
+    _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
+
+Global___EstimateDeflectionUpdate: _TypeAlias = EstimateDeflectionUpdate  # noqa: Y015
+
+@_typing.final
+class DeflectionPoint(_message.Message):
+    """What a push at one lead time does to the encounter: differences of two propagations, pushed forwards and backwards."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAD_TIME_D_FIELD_NUMBER: _builtins.int
+    PUSH_TDB_JD_FIELD_NUMBER: _builtins.int
+    PUSH_MM_S_FIELD_NUMBER: _builtins.int
+    RADIAL_FIELD_NUMBER: _builtins.int
+    TRANSVERSE_FIELD_NUMBER: _builtins.int
+    NORMAL_FIELD_NUMBER: _builtins.int
+    ENCOUNTERED_FIELD_NUMBER: _builtins.int
+    XI_KM_PER_MM_S_FIELD_NUMBER: _builtins.int
+    ZETA_KM_PER_MM_S_FIELD_NUMBER: _builtins.int
+    SHIFT_KM_PER_MM_S_FIELD_NUMBER: _builtins.int
+    NONLINEARITY_FIELD_NUMBER: _builtins.int
+    DISTANCE_KM_FIELD_NUMBER: _builtins.int
+    lead_time_d: _builtins.float
+    push_tdb_jd: _builtins.float
+    push_mm_s: _builtins.float
+    radial: _builtins.float
+    """Unit vector of the push."""
+    transverse: _builtins.float
+    normal: _builtins.float
+    encountered: _builtins.bool
+    """False where one of the two has no such encounter any more, or hits something before; the numbers below are unset."""
+    xi_km_per_mm_s: _builtins.float
+    zeta_km_per_mm_s: _builtins.float
+    shift_km_per_mm_s: _builtins.float
+    """Length of the two."""
+    nonlinearity: _builtins.float
+    """How far the mean of the two lies from where the object goes unpushed, over half their distance: 0 where the encounter
+    moves in proportion to the push. Above 0.1 the three numbers before mean little.
+    """
+    distance_km: _builtins.float
+    """With the forward push."""
+    def __init__(
+        self,
+        *,
+        lead_time_d: _builtins.float = ...,
+        push_tdb_jd: _builtins.float = ...,
+        push_mm_s: _builtins.float = ...,
+        radial: _builtins.float = ...,
+        transverse: _builtins.float = ...,
+        normal: _builtins.float = ...,
+        encountered: _builtins.bool = ...,
+        xi_km_per_mm_s: _builtins.float | None = ...,
+        zeta_km_per_mm_s: _builtins.float | None = ...,
+        shift_km_per_mm_s: _builtins.float | None = ...,
+        nonlinearity: _builtins.float | None = ...,
+        distance_km: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_km", b"_distance_km", "_nonlinearity", b"_nonlinearity", "_shift_km_per_mm_s", b"_shift_km_per_mm_s", "_xi_km_per_mm_s", b"_xi_km_per_mm_s", "_zeta_km_per_mm_s", b"_zeta_km_per_mm_s", "distance_km", b"distance_km", "nonlinearity", b"nonlinearity", "shift_km_per_mm_s", b"shift_km_per_mm_s", "xi_km_per_mm_s", b"xi_km_per_mm_s", "zeta_km_per_mm_s", b"zeta_km_per_mm_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_km", b"_distance_km", "_nonlinearity", b"_nonlinearity", "_shift_km_per_mm_s", b"_shift_km_per_mm_s", "_xi_km_per_mm_s", b"_xi_km_per_mm_s", "_zeta_km_per_mm_s", b"_zeta_km_per_mm_s", "distance_km", b"distance_km", "encountered", b"encountered", "lead_time_d", b"lead_time_d", "nonlinearity", b"nonlinearity", "normal", b"normal", "push_mm_s", b"push_mm_s", "push_tdb_jd", b"push_tdb_jd", "radial", b"radial", "shift_km_per_mm_s", b"shift_km_per_mm_s", "transverse", b"transverse", "xi_km_per_mm_s", b"xi_km_per_mm_s", "zeta_km_per_mm_s", b"zeta_km_per_mm_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distance_km: _TypeAlias = _typing.Literal["distance_km"]  # noqa: Y015
+    _WhichOneofArgType__distance_km: _TypeAlias = _typing.Literal["_distance_km", b"_distance_km"]  # noqa: Y015
+    _WhichOneofReturnType__nonlinearity: _TypeAlias = _typing.Literal["nonlinearity"]  # noqa: Y015
+    _WhichOneofArgType__nonlinearity: _TypeAlias = _typing.Literal["_nonlinearity", b"_nonlinearity"]  # noqa: Y015
+    _WhichOneofReturnType__shift_km_per_mm_s: _TypeAlias = _typing.Literal["shift_km_per_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__shift_km_per_mm_s: _TypeAlias = _typing.Literal["_shift_km_per_mm_s", b"_shift_km_per_mm_s"]  # noqa: Y015
+    _WhichOneofReturnType__xi_km_per_mm_s: _TypeAlias = _typing.Literal["xi_km_per_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__xi_km_per_mm_s: _TypeAlias = _typing.Literal["_xi_km_per_mm_s", b"_xi_km_per_mm_s"]  # noqa: Y015
+    _WhichOneofReturnType__zeta_km_per_mm_s: _TypeAlias = _typing.Literal["zeta_km_per_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__zeta_km_per_mm_s: _TypeAlias = _typing.Literal["_zeta_km_per_mm_s", b"_zeta_km_per_mm_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_km) -> _WhichOneofReturnType__distance_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__nonlinearity) -> _WhichOneofReturnType__nonlinearity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shift_km_per_mm_s) -> _WhichOneofReturnType__shift_km_per_mm_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__xi_km_per_mm_s) -> _WhichOneofReturnType__xi_km_per_mm_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__zeta_km_per_mm_s) -> _WhichOneofReturnType__zeta_km_per_mm_s | None: ...
+
+Global___DeflectionPoint: _TypeAlias = DeflectionPoint  # noqa: Y015
+
+@_typing.final
+class MinimumPush(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAD_TIME_D_FIELD_NUMBER: _builtins.int
+    PUSH_TDB_JD_FIELD_NUMBER: _builtins.int
+    SEARCH_FIELD_NUMBER: _builtins.int
+    PUSH_MM_S_FIELD_NUMBER: _builtins.int
+    RADIAL_KM_S_FIELD_NUMBER: _builtins.int
+    TRANSVERSE_KM_S_FIELD_NUMBER: _builtins.int
+    NORMAL_KM_S_FIELD_NUMBER: _builtins.int
+    CLEARANCE_KM_FIELD_NUMBER: _builtins.int
+    INSUFFICIENT_PUSH_MM_S_FIELD_NUMBER: _builtins.int
+    SCANNED_FIELD_NUMBER: _builtins.int
+    ITERATIONS_FIELD_NUMBER: _builtins.int
+    MONOTONIC_FIELD_NUMBER: _builtins.int
+    IMPACTOR_MASS_KG_FIELD_NUMBER: _builtins.int
+    lead_time_d: _builtins.float
+    push_tdb_jd: _builtins.float
+    search: Global___PushSearch.ValueType
+    push_mm_s: _builtins.float
+    """The smallest push found that clears; unset where none was."""
+    radial_km_s: _builtins.float
+    """Its components, as an Impulse takes them (1 mm/s is 1e-6 km/s)."""
+    transverse_km_s: _builtins.float
+    normal_km_s: _builtins.float
+    clearance_km: _builtins.float
+    """What it leaves between the object and the surface."""
+    insufficient_push_mm_s: _builtins.float
+    """The greatest push found that does not clear; unset where none was needed."""
+    scanned: _builtins.int
+    """Pushes tried at once to bracket it, and one by one to close in on it."""
+    iterations: _builtins.int
+    monotonic: _builtins.bool
+    """Whether the distance grew with every push scanned. If not, a smaller push between two of those may clear too."""
+    impactor_mass_kg: _builtins.float
+    """The spacecraft that would give it with the velocity and beta of the request's."""
+    def __init__(
+        self,
+        *,
+        lead_time_d: _builtins.float = ...,
+        push_tdb_jd: _builtins.float = ...,
+        search: Global___PushSearch.ValueType = ...,
+        push_mm_s: _builtins.float | None = ...,
+        radial_km_s: _builtins.float = ...,
+        transverse_km_s: _builtins.float = ...,
+        normal_km_s: _builtins.float = ...,
+        clearance_km: _builtins.float | None = ...,
+        insufficient_push_mm_s: _builtins.float | None = ...,
+        scanned: _builtins.int = ...,
+        iterations: _builtins.int = ...,
+        monotonic: _builtins.bool = ...,
+        impactor_mass_kg: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km", "_impactor_mass_kg", b"_impactor_mass_kg", "_insufficient_push_mm_s", b"_insufficient_push_mm_s", "_push_mm_s", b"_push_mm_s", "clearance_km", b"clearance_km", "impactor_mass_kg", b"impactor_mass_kg", "insufficient_push_mm_s", b"insufficient_push_mm_s", "push_mm_s", b"push_mm_s"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km", "_impactor_mass_kg", b"_impactor_mass_kg", "_insufficient_push_mm_s", b"_insufficient_push_mm_s", "_push_mm_s", b"_push_mm_s", "clearance_km", b"clearance_km", "impactor_mass_kg", b"impactor_mass_kg", "insufficient_push_mm_s", b"insufficient_push_mm_s", "iterations", b"iterations", "lead_time_d", b"lead_time_d", "monotonic", b"monotonic", "normal_km_s", b"normal_km_s", "push_mm_s", b"push_mm_s", "push_tdb_jd", b"push_tdb_jd", "radial_km_s", b"radial_km_s", "scanned", b"scanned", "search", b"search", "transverse_km_s", b"transverse_km_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__clearance_km: _TypeAlias = _typing.Literal["clearance_km"]  # noqa: Y015
+    _WhichOneofArgType__clearance_km: _TypeAlias = _typing.Literal["_clearance_km", b"_clearance_km"]  # noqa: Y015
+    _WhichOneofReturnType__impactor_mass_kg: _TypeAlias = _typing.Literal["impactor_mass_kg"]  # noqa: Y015
+    _WhichOneofArgType__impactor_mass_kg: _TypeAlias = _typing.Literal["_impactor_mass_kg", b"_impactor_mass_kg"]  # noqa: Y015
+    _WhichOneofReturnType__insufficient_push_mm_s: _TypeAlias = _typing.Literal["insufficient_push_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__insufficient_push_mm_s: _TypeAlias = _typing.Literal["_insufficient_push_mm_s", b"_insufficient_push_mm_s"]  # noqa: Y015
+    _WhichOneofReturnType__push_mm_s: _TypeAlias = _typing.Literal["push_mm_s"]  # noqa: Y015
+    _WhichOneofArgType__push_mm_s: _TypeAlias = _typing.Literal["_push_mm_s", b"_push_mm_s"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__clearance_km) -> _WhichOneofReturnType__clearance_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__impactor_mass_kg) -> _WhichOneofReturnType__impactor_mass_kg | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__insufficient_push_mm_s) -> _WhichOneofReturnType__insufficient_push_mm_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__push_mm_s) -> _WhichOneofReturnType__push_mm_s | None: ...
+
+Global___MinimumPush: _TypeAlias = MinimumPush  # noqa: Y015
+
+@_typing.final
+class DeflectionSummary(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def provenance(self) -> Global___Provenance: ...
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        provenance: Global___Provenance | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["provenance", b"provenance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notes", b"notes", "provenance", b"provenance"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeflectionSummary: _TypeAlias = DeflectionSummary  # noqa: Y015
+
+@_typing.final
 class SimulateUpdate(_message.Message):
     """One message of a stream."""
 
@@ -1153,3 +1587,358 @@ class Provenance(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Provenance: _TypeAlias = Provenance  # noqa: Y015
+
+@_typing.final
+class EstimateImpactRequest(_message.Message):
+    """How probable it is that an object hits something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    BODIES_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    TARGET_RELATIVE_PRECISION_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    method: Global___ImpactMethod.ValueType
+    """Unset: linear where its check holds; else importance sampling around the virtual impactors that a search finds;
+    else (none found, or impacts are common) Monte Carlo.
+    """
+    samples: _builtins.int
+    """Clones drawn at most. Unset: 10,000; 1 to 1,000,000. What a deadline cuts short is lost; the running estimates before
+    it are not.
+    """
+    target_relative_precision: _builtins.float
+    """Sampling stops when half the width of the 95 % interval is at most this part of the probability.
+    Unset: 0.1; 0.001 to 1.
+    """
+    seed: _builtins.int
+    """Same request, same seed: same answer, whatever the number of workers."""
+    @_builtins.property
+    def object(self) -> _orbit_pb2.NearEarthObject:
+        """Needs an uncertainty: a covariance, or sigmas alone (then the reply warns). Its parameters are taken as normally
+        distributed around the object's orbit at the epoch of the covariance.
+        """
+
+    @_builtins.property
+    def window(self) -> Global___ImpactWindow:
+        """When an impact counts. Required."""
+
+    @_builtins.property
+    def bodies(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.Body.ValueType]:
+        """Whose impacts count, each at most once: EARTH, MOON, VENUS, MARS. Empty: all four. An object that hits one of them,
+        or anything else, is gone and hits nothing later.
+        """
+
+    def __init__(
+        self,
+        *,
+        object: _orbit_pb2.NearEarthObject | None = ...,
+        window: Global___ImpactWindow | None = ...,
+        bodies: _abc.Iterable[_orbit_pb2.Body.ValueType] | None = ...,
+        method: Global___ImpactMethod.ValueType = ...,
+        samples: _builtins.int = ...,
+        target_relative_precision: _builtins.float = ...,
+        seed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["object", b"object", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bodies", b"bodies", "method", b"method", "object", b"object", "samples", b"samples", "seed", b"seed", "target_relative_precision", b"target_relative_precision", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateImpactRequest: _TypeAlias = EstimateImpactRequest  # noqa: Y015
+
+@_typing.final
+class ImpactWindow(_message.Message):
+    """An interval of time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TDB_JD_FIELD_NUMBER: _builtins.int
+    END_TDB_JD_FIELD_NUMBER: _builtins.int
+    start_tdb_jd: _builtins.float
+    """Julian date, TDB; not before the epoch of the uncertainty. Unset: that epoch."""
+    end_tdb_jd: _builtins.float
+    """Julian date, TDB; at most 100 years (36525 days) after the epoch of the uncertainty. Required."""
+    def __init__(
+        self,
+        *,
+        start_tdb_jd: _builtins.float | None = ...,
+        end_tdb_jd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd", "start_tdb_jd", b"start_tdb_jd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd", "end_tdb_jd", b"end_tdb_jd", "start_tdb_jd", b"start_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__start_tdb_jd: _TypeAlias = _typing.Literal["start_tdb_jd"]  # noqa: Y015
+    _WhichOneofArgType__start_tdb_jd: _TypeAlias = _typing.Literal["_start_tdb_jd", b"_start_tdb_jd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_tdb_jd) -> _WhichOneofReturnType__start_tdb_jd | None: ...
+
+Global___ImpactWindow: _TypeAlias = ImpactWindow  # noqa: Y015
+
+@_typing.final
+class EstimateImpactUpdate(_message.Message):
+    """One message of the stream: progress and running estimates at least each second; the final estimate last."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def progress(self) -> Global___Progress: ...
+    @_builtins.property
+    def estimate(self) -> Global___ImpactEstimate: ...
+    def __init__(
+        self,
+        *,
+        progress: Global___Progress | None = ...,
+        estimate: Global___ImpactEstimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "progress", b"progress", "update", b"update"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "progress", b"progress", "update", b"update"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_update: _TypeAlias = _typing.Literal["progress", "estimate"]  # noqa: Y015
+    _WhichOneofArgType_update: _TypeAlias = _typing.Literal["update", b"update"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_update) -> _WhichOneofReturnType_update | None: ...
+
+Global___EstimateImpactUpdate: _TypeAlias = EstimateImpactUpdate  # noqa: Y015
+
+@_typing.final
+class ImpactEstimate(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    PROBABILITY_LOW_FIELD_NUMBER: _builtins.int
+    PROBABILITY_HIGH_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    FINAL_FIELD_NUMBER: _builtins.int
+    VIRTUAL_IMPACTORS_FIELD_NUMBER: _builtins.int
+    UNDETECTED_PROBABILITY_BOUND_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    PROVENANCE_FIELD_NUMBER: _builtins.int
+    PALERMO_SCALE_FIELD_NUMBER: _builtins.int
+    TORINO_SCALE_FIELD_NUMBER: _builtins.int
+    CONSEQUENCES_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """That the object hits any of the bodies within the window; the sum of the table's. 0 says that nothing was seen to
+    hit: probability_high bounds it.
+    """
+    probability_low: _builtins.float
+    """95 % interval of the estimate, given the uncertainty of the orbit. Linear: what the map's error, where it was
+    checked, can do (and never less than 1e-10 upwards). Monte Carlo: Wilson's; without hits 0 to 3 / samples.
+    """
+    probability_high: _builtins.float
+    samples: _builtins.int
+    """Clones drawn for it, and how many of them hit; 0 for the linear estimate."""
+    hits: _builtins.int
+    method: Global___ImpactMethod.ValueType
+    seed: _builtins.int
+    final: _builtins.bool
+    """Whether this is the last."""
+    undetected_probability_bound: _builtins.float
+    """Importance sampling: 95 % bound on what the search may have missed, from the clones that were drawn from the whole
+    uncertainty. The search itself sees far less than that.
+    """
+    palermo_scale: _builtins.float
+    """In the final estimate, where the object's mass, diameter or H is known: of all impacts on Earth in the table, with
+    the time of each counted from the epoch of the uncertainty (Chesley et al. 2002: the sum of 10^PS). Unset where none
+    is seen to be possible.
+    """
+    torino_scale: _builtins.int
+    """The greatest of the table; as VirtualImpactor.torino_scale."""
+    @_builtins.property
+    def virtual_impactors(self) -> _containers.RepeatedCompositeFieldContainer[Global___VirtualImpactor]:
+        """One row an encounter with impacts, by time; impacts on one body at most 10 days apart are one encounter. The linear
+        estimate has a row for every encounter within 0.05 au. At most 20, the most probable.
+        """
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to keep in mind, and why the linear estimate was not enough."""
+
+    @_builtins.property
+    def provenance(self) -> Global___Provenance:
+        """In the final estimate."""
+
+    @_builtins.property
+    def consequences(self) -> _consequences_pb2.ImpactConsequences:
+        """Of the most probable impact on Earth (on another body where there is none on Earth)."""
+
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float = ...,
+        probability_low: _builtins.float = ...,
+        probability_high: _builtins.float = ...,
+        samples: _builtins.int = ...,
+        hits: _builtins.int = ...,
+        method: Global___ImpactMethod.ValueType = ...,
+        seed: _builtins.int = ...,
+        final: _builtins.bool = ...,
+        virtual_impactors: _abc.Iterable[Global___VirtualImpactor] | None = ...,
+        undetected_probability_bound: _builtins.float | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+        provenance: Global___Provenance | None = ...,
+        palermo_scale: _builtins.float | None = ...,
+        torino_scale: _builtins.int | None = ...,
+        consequences: _consequences_pb2.ImpactConsequences | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "palermo_scale", b"palermo_scale", "provenance", b"provenance", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "palermo_scale", b"palermo_scale", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__palermo_scale: _TypeAlias = _typing.Literal["palermo_scale"]  # noqa: Y015
+    _WhichOneofArgType__palermo_scale: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale"]  # noqa: Y015
+    _WhichOneofReturnType__torino_scale: _TypeAlias = _typing.Literal["torino_scale"]  # noqa: Y015
+    _WhichOneofArgType__torino_scale: _TypeAlias = _typing.Literal["_torino_scale", b"_torino_scale"]  # noqa: Y015
+    _WhichOneofReturnType__undetected_probability_bound: _TypeAlias = _typing.Literal["undetected_probability_bound"]  # noqa: Y015
+    _WhichOneofArgType__undetected_probability_bound: _TypeAlias = _typing.Literal["_undetected_probability_bound", b"_undetected_probability_bound"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__palermo_scale) -> _WhichOneofReturnType__palermo_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__torino_scale) -> _WhichOneofReturnType__torino_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__undetected_probability_bound) -> _WhichOneofReturnType__undetected_probability_bound | None: ...
+
+Global___ImpactEstimate: _TypeAlias = ImpactEstimate  # noqa: Y015
+
+@_typing.final
+class VirtualImpactor(_message.Message):
+    """Impacts in one encounter: first impacts, so that rows exclude each other and never add up to more than 1."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BODY_FIELD_NUMBER: _builtins.int
+    TIME_TDB_JD_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    PROBABILITY_LOW_FIELD_NUMBER: _builtins.int
+    PROBABILITY_HIGH_FIELD_NUMBER: _builtins.int
+    HITS_FIELD_NUMBER: _builtins.int
+    SIGMA_FIELD_NUMBER: _builtins.int
+    SIGMA_DISTANCE_FIELD_NUMBER: _builtins.int
+    ELLIPSE_FIELD_NUMBER: _builtins.int
+    LINEAR_ERROR_FIELD_NUMBER: _builtins.int
+    IMPACT_VELOCITY_KM_S_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    SCALES_FIELD_NUMBER: _builtins.int
+    body: _orbit_pb2.Body.ValueType
+    time_tdb_jd: _builtins.float
+    """When the most probable impactor crosses the surface (mean radius); where none is within reach, when the nominal orbit
+    is nearest.
+    """
+    probability: _builtins.float
+    probability_low: _builtins.float
+    probability_high: _builtins.float
+    hits: _builtins.int
+    sigma: _builtins.float
+    """How far the most probable impactor is from the nominal orbit: along the line of variations, positive towards
+    growing zeta, in sigma; and all in all, in sigma. Absent where none is within reach (the linear estimate's rows).
+    """
+    sigma_distance: _builtins.float
+    linear_error: _builtins.float
+    """Linear estimate: by how much the full integration misses the map's prediction at the point that was checked, in
+    parts of the capture radius; up to 0.1 is taken to hold.
+    """
+    impact_velocity_km_s: _builtins.float
+    """Relative to the body, when it crosses the surface."""
+    @_builtins.property
+    def ellipse(self) -> Global___TargetPlaneEllipse:
+        """The image of the uncertainty in the target plane, to first order around that impactor; in the final estimate."""
+
+    @_builtins.property
+    def entry(self) -> Global___AtmosphericEntry:
+        """Of the most probable impactor, for Earth; in the final estimate."""
+
+    @_builtins.property
+    def scales(self) -> _consequences_pb2.HazardScales:
+        """In the final estimate, for Earth, where the object's mass, diameter or H is known."""
+
+    def __init__(
+        self,
+        *,
+        body: _orbit_pb2.Body.ValueType = ...,
+        time_tdb_jd: _builtins.float = ...,
+        probability: _builtins.float = ...,
+        probability_low: _builtins.float = ...,
+        probability_high: _builtins.float = ...,
+        hits: _builtins.int = ...,
+        sigma: _builtins.float | None = ...,
+        sigma_distance: _builtins.float | None = ...,
+        ellipse: Global___TargetPlaneEllipse | None = ...,
+        linear_error: _builtins.float | None = ...,
+        impact_velocity_km_s: _builtins.float | None = ...,
+        entry: Global___AtmosphericEntry | None = ...,
+        scales: _consequences_pb2.HazardScales | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "ellipse", b"ellipse", "entry", b"entry", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s", "_linear_error", b"_linear_error", "_sigma", b"_sigma", "_sigma_distance", b"_sigma_distance", "body", b"body", "ellipse", b"ellipse", "entry", b"entry", "hits", b"hits", "impact_velocity_km_s", b"impact_velocity_km_s", "linear_error", b"linear_error", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "scales", b"scales", "sigma", b"sigma", "sigma_distance", b"sigma_distance", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__impact_velocity_km_s: _TypeAlias = _typing.Literal["impact_velocity_km_s"]  # noqa: Y015
+    _WhichOneofArgType__impact_velocity_km_s: _TypeAlias = _typing.Literal["_impact_velocity_km_s", b"_impact_velocity_km_s"]  # noqa: Y015
+    _WhichOneofReturnType__linear_error: _TypeAlias = _typing.Literal["linear_error"]  # noqa: Y015
+    _WhichOneofArgType__linear_error: _TypeAlias = _typing.Literal["_linear_error", b"_linear_error"]  # noqa: Y015
+    _WhichOneofReturnType__sigma: _TypeAlias = _typing.Literal["sigma"]  # noqa: Y015
+    _WhichOneofArgType__sigma: _TypeAlias = _typing.Literal["_sigma", b"_sigma"]  # noqa: Y015
+    _WhichOneofReturnType__sigma_distance: _TypeAlias = _typing.Literal["sigma_distance"]  # noqa: Y015
+    _WhichOneofArgType__sigma_distance: _TypeAlias = _typing.Literal["_sigma_distance", b"_sigma_distance"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__impact_velocity_km_s) -> _WhichOneofReturnType__impact_velocity_km_s | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__linear_error) -> _WhichOneofReturnType__linear_error | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sigma) -> _WhichOneofReturnType__sigma | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sigma_distance) -> _WhichOneofReturnType__sigma_distance | None: ...
+
+Global___VirtualImpactor: _TypeAlias = VirtualImpactor  # noqa: Y015
+
+@_typing.final
+class TargetPlaneEllipse(_message.Message):
+    """One sigma of the uncertainty in a target plane (see BPlane)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    XI_KM_FIELD_NUMBER: _builtins.int
+    ZETA_KM_FIELD_NUMBER: _builtins.int
+    SEMI_MAJOR_AXIS_KM_FIELD_NUMBER: _builtins.int
+    SEMI_MINOR_AXIS_KM_FIELD_NUMBER: _builtins.int
+    ANGLE_DEG_FIELD_NUMBER: _builtins.int
+    CAPTURE_RADIUS_KM_FIELD_NUMBER: _builtins.int
+    V_INFINITY_KM_S_FIELD_NUMBER: _builtins.int
+    xi_km: _builtins.float
+    """Its centre."""
+    zeta_km: _builtins.float
+    semi_major_axis_km: _builtins.float
+    """The stretching: km in the plane for a sigma along the line of variations."""
+    semi_minor_axis_km: _builtins.float
+    """The width."""
+    angle_deg: _builtins.float
+    """Of the major axis, from xi towards zeta, 0 to 180."""
+    capture_radius_km: _builtins.float
+    """Impact parameter of a grazing hit: the disc's radius."""
+    v_infinity_km_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        xi_km: _builtins.float = ...,
+        zeta_km: _builtins.float = ...,
+        semi_major_axis_km: _builtins.float = ...,
+        semi_minor_axis_km: _builtins.float = ...,
+        angle_deg: _builtins.float = ...,
+        capture_radius_km: _builtins.float = ...,
+        v_infinity_km_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["angle_deg", b"angle_deg", "capture_radius_km", b"capture_radius_km", "semi_major_axis_km", b"semi_major_axis_km", "semi_minor_axis_km", b"semi_minor_axis_km", "v_infinity_km_s", b"v_infinity_km_s", "xi_km", b"xi_km", "zeta_km", b"zeta_km"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TargetPlaneEllipse: _TypeAlias = TargetPlaneEllipse  # noqa: Y015

@@ -56,6 +56,16 @@ class SimulationServiceStub(object):
                 request_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.SerializeToString,
                 response_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.FromString,
                 _registered_method=True)
+        self.EstimateImpact = channel.unary_stream(
+                '/orrery.inference.v1.SimulationService/EstimateImpact',
+                request_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactRequest.SerializeToString,
+                response_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactUpdate.FromString,
+                _registered_method=True)
+        self.EstimateDeflection = channel.unary_stream(
+                '/orrery.inference.v1.SimulationService/EstimateDeflection',
+                request_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionRequest.SerializeToString,
+                response_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionUpdate.FromString,
+                _registered_method=True)
         self.AssessConsequences = channel.unary_unary(
                 '/orrery.inference.v1.SimulationService/AssessConsequences',
                 request_serializer=orrery_dot_inference_dot_v1_dot_consequences__pb2.AssessConsequencesRequest.SerializeToString,
@@ -99,6 +109,22 @@ class SimulationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def EstimateImpact(self, request, context):
+        """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateDeflection(self, request, context):
+        """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AssessConsequences(self, request, context):
         """What an impact of a body of some mass, density, speed and angle does.
         """
@@ -128,6 +154,16 @@ def add_SimulationServiceServicer_to_server(servicer, server):
                     servicer.StreamSimulate,
                     request_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.FromString,
                     response_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.SerializeToString,
+            ),
+            'EstimateImpact': grpc.unary_stream_rpc_method_handler(
+                    servicer.EstimateImpact,
+                    request_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactRequest.FromString,
+                    response_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactUpdate.SerializeToString,
+            ),
+            'EstimateDeflection': grpc.unary_stream_rpc_method_handler(
+                    servicer.EstimateDeflection,
+                    request_deserializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionRequest.FromString,
+                    response_serializer=orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionUpdate.SerializeToString,
             ),
             'AssessConsequences': grpc.unary_unary_rpc_method_handler(
                     servicer.AssessConsequences,
@@ -244,6 +280,60 @@ class SimulationService(object):
             '/orrery.inference.v1.SimulationService/StreamSimulate',
             orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateRequest.SerializeToString,
             orrery_dot_inference_dot_v1_dot_simulation__service__pb2.SimulateUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateImpact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orrery.inference.v1.SimulationService/EstimateImpact',
+            orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactRequest.SerializeToString,
+            orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateImpactUpdate.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateDeflection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/orrery.inference.v1.SimulationService/EstimateDeflection',
+            orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionRequest.SerializeToString,
+            orrery_dot_inference_dot_v1_dot_simulation__service__pb2.EstimateDeflectionUpdate.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,6 +48,14 @@ class SimulationServiceStub:
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
+    EstimateImpact: _grpc.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateImpactRequest, _simulation_service_pb2.EstimateImpactUpdate]
+    """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    EstimateDeflection: _grpc.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]
+    """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
     AssessConsequences: _grpc.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]
     """What an impact of a body of some mass, density, speed and angle does."""
 
@@ -68,6 +76,14 @@ class SimulationServiceAsyncStub(SimulationServiceStub):
     """The same with progress, encounters and trajectory as they are found; the result comes last.
     buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
     buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    EstimateImpact: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateImpactRequest, _simulation_service_pb2.EstimateImpactUpdate]  # type: ignore[assignment]
+    """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+    buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+    """
+    EstimateDeflection: _aio.UnaryStreamMultiCallable[_simulation_service_pb2.EstimateDeflectionRequest, _simulation_service_pb2.EstimateDeflectionUpdate]  # type: ignore[assignment]
+    """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
     buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
     """
     AssessConsequences: _aio.UnaryUnaryMultiCallable[_consequences_pb2.AssessConsequencesRequest, _consequences_pb2.AssessConsequencesResponse]  # type: ignore[assignment]
@@ -111,6 +127,26 @@ class SimulationServiceServicer(metaclass=_abc_1.ABCMeta):
         """The same with progress, encounters and trajectory as they are found; the result comes last.
         buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
         buf:lint:ignore RPC_REQUEST_STANDARD_NAME
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateImpact(
+        self,
+        request: _simulation_service_pb2.EstimateImpactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_service_pb2.EstimateImpactUpdate], _abc.AsyncIterator[_simulation_service_pb2.EstimateImpactUpdate]]:
+        """How probable it is that an object with an uncertain orbit hits Earth, Moon, Venus or Mars within some time.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+
+    @_abc_1.abstractmethod
+    def EstimateDeflection(
+        self,
+        request: _simulation_service_pb2.EstimateDeflectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_service_pb2.EstimateDeflectionUpdate], _abc.AsyncIterator[_simulation_service_pb2.EstimateDeflectionUpdate]]:
+        """By how much pushes at some times before an encounter move it, and the smallest that clears the body.
         buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
         """
 

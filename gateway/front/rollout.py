@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which version answers a caller who chose none: the stable one, or for a share of objects the canary.
+
+The model server's labels say which versions those are, and the front asks for labels, so that a label that moves takes
+effect with the next call. Without labels the newest version answers, as TensorFlow Serving has it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, TypeVar
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from gateway.front import metrics
+from gateway.front.judging import Judgement, Judges
+from gateway.front.settings import FrontSettings
+from gateway.front.tf_serving import TensorFlowServing
+from gateway.serving.errors import ModelNotFound, ServingError
+from orrery.inference import v1
+
+Floats = NDArray[np.float64]
+T = TypeVar("T")
+Observer = Callable[[Floats, Judgement], None]
+"""Told the rows and what one version said of them, after it did and before the caller is answered: it must not wait."""
+
+log = structlog.get_logger()
+
+_HASH_BYTES: Final = 8
+_HASHES: Final = float(1 << 8 * _HASH_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """A way to ask, and which to take where its label is not being served.
+
+    Attributes:
+        name: for metrics; empty where the caller chose.
+        model: the selector.
+        selector: the same, serialised.
+        otherwise: None where there is no other way.
+    """
+
+    name: str
+    model: v1.ModelSelector
+    selector: bytes
+    otherwise: "Arm | None" = None
+
+
+def in_share(row: Floats, share: float, salt: bytes) -> bool:
+    """Whether an object belongs to a share of all objects: the same answer in every front, at any time.
+
+    Args:
+        row: the numbers that are judged; the object is nothing else.
+        share: in [0, 1].
+        salt: shares with different ones are independent of each other.
+    """
+    digest = blake2b(row.tobytes(), digest_size=_HASH_BYTES, key=salt).digest()
+    return int.from_bytes(digest) / _HASHES < share
+
+
+class Rollout:
+    """Stands before the judges; knows the labels being served."""
+
+    def __init__(self, judges: Judges, models: TensorFlowServing, settings: FrontSettings) -> None:
+        """No label is known until `look` has asked.
+
+        Args:
+            judges: who answer.
+            models: asked for labels.
+            settings: names, shares, periods.
+        """
+        self._judges = judges
+        self._models = models
+        self._settings = settings
+        self._observers: list[Observer] = []
+        self._newest = _arm("newest", v1.ModelSelector())
+        self._stable = _arm("stable", v1.ModelSelector(version_label=settings.stable_label), self._newest)
+        self._canary = _arm("canary", v1.ModelSelector(version_label=settings.canary_label), self._stable)
+        self._versions: dict[str, int] = {}
+        # The newest version may be a challenger: it answers only where the model server has said that none is stable.
+        self._has_stable = True
+
+    def tell(self, observer: Observer) -> None:
+        """Have somebody told of every answer from now on."""
+        self._observers.append(observer)
+
+    def version(self, label: str) -> int | None:
+        """The version that a label named when it was last asked for; None where it is not being served."""
+        return self._versions.get(label)
+
+    def choose(self, model: v1.ModelSelector, rows: Floats) -> Arm:
+        """Whom to ask.
+
+        A request is answered by one version, so its first object decides for all of them.
+
+        Args:
+            model: the caller's choice, often none.
+            rows: of the request, (N, 7) with N at least 1.
+        """
+        if model.WhichOneof("choice"):
+            return _arm("", model)
+        settings = self._settings
+        if settings.canary_label in self._versions and in_share(rows[0], settings.canary_share, b"canary"):
+            return self._canary
+        return self._stable if self._has_stable else self._newest
+
+    async def judge(self, arm: Arm, rows: Floats, budget: dict[str, Any]) -> tuple[Judgement, Arm]:
+        """Have rows judged that way, or where its label has just gone, the next one.
+
+        Returns:
+            What was said, and the arm that said it.
+
+        Raises:
+            ServingError: as `Judges.judge`.
+        """
+        said, arm = await self._along(arm, lambda way: self._judges.judge(way.selector, rows, budget))
+        for observe in self._observers:
+            observe(rows, said)
+        return said, arm
+
+    async def ask_stable(self, model: v1.ModelSelector, ask: Callable[[v1.ModelSelector], Awaitable[T]]) -> T:
+        """Ask as the caller chose, or the stable version: for protocols whose callers take no part in a canary.
+
+        Args:
+            model: the caller's choice, often none.
+            ask: puts the question.
+
+        Raises:
+            ServingError: what `ask` raises; ModelNotFound where no way is left.
+        """
+        arm = _arm("", model) if model.WhichOneof("choice") else self._stable if self._has_stable else self._newest
+        answer, _ = await self._along(arm, lambda way: ask(way.model))
+        return answer
+
+    async def _along(self, arm: Arm, ask: Callable[[Arm], Awaitable[T]]) -> tuple[T, Arm]:
+        """Ask one way after the other until one is being served."""
+        while True:
+            try:
+                answer = await ask(arm)
+            except ModelNotFound:
+                if arm.otherwise is None:
+                    raise
+                metrics.FALLBACKS.labels(arm.name).inc()
+                self._versions.pop(arm.model.version_label, None)
+                self._has_stable = self._has_stable and arm is not self._stable
+                arm = arm.otherwise
+            else:
+                if arm.name:
+                    metrics.ARM_CALLS.labels(arm.name).inc()
+                return answer, arm
+
+    async def follow(self) -> None:
+        """Keep up with the labels, until cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.label_period_s)
+            await self.look()
+
+    async def look(self) -> None:
+        """Ask which versions the labels name now; what is not answered stays as it was."""
+        settings = self._settings
+        labels = (settings.stable_label, settings.canary_label, settings.shadow_label)
+        answers = await asyncio.gather(*(self._ask(label) for label in labels))
+        said = {label: answer for label, answer in zip(labels, answers, strict=True) if answer is not None}
+        found = {label: version for label, version in {**self._versions, **said}.items() if version}
+        if settings.stable_label in said:
+            self._has_stable = settings.stable_label in found
+        for label in labels:
+            if found.get(label) != self._versions.get(label):
+                log.info("label", label=label, version=found.get(label))
+            metrics.LABEL_VERSION.labels(label).set(found.get(label, 0))
+        self._versions = found
+
+    async def _ask(self, label: str) -> int | None:
+        """The version of a label, 0 where it is not being served; None where the model server does not answer."""
+        selector = v1.ModelSelector(version_label=label)
+        inputs = {"rows": np.zeros(1, np.int32)}
+        try:
+            answer = await self._models.predict(
+                "describe", inputs, selector, timeout=self._settings.label_period_s, metadata=None
+            )
+        except ModelNotFound:
+            return 0
+        except ServingError:
+            return None
+        return answer.version
+
+
+def _arm(name: str, model: v1.ModelSelector, otherwise: Arm | None = None) -> Arm:
+    return Arm(name, model, model.SerializeToString(), otherwise)

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who is asking, as one pod tells another: a name to share work fairly by, and no proof of anything.
+
+A front tells the pods behind it whose call it hands on. They believe it, because nobody else reaches them (network
+policy, mTLS); whoever did could give itself another name for each call, and win a larger share of the workers.
+"""
+
+from contextvars import ContextVar
+from typing import Final
+from urllib.parse import quote
+
+from gateway.serving.context import Context
+from gateway.serving.quotas import network_of
+
+CALLER_KEY: Final = "x-orrery-caller"
+_LONGEST: Final = 256
+
+# What the guard found out about the call being served; None where there is no guard.
+CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+
+
+def caller_here(context: Context) -> str:
+    """Of a call that came to us directly: who signed in, or else the network address; fit for metadata."""
+    return quote(CALLER.get() or f"network:{network_of(context.peer())}", safe=":/")[:_LONGEST]
+
+
+def caller_behind(context: Context) -> str:
+    """Of a call that a front may have handed on."""
+    for key, value in context.invocation_metadata() or ():
+        if key == CALLER_KEY and isinstance(value, str) and value:
+            return value[:_LONGEST]
+    return caller_here(context)
