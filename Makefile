@@ -14,11 +14,11 @@ export UV_PYTHON_DOWNLOADS := never
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-feedback accuracy bench bench-scale overload lint protos protos-check client-check examples models export export-quick retrain drift dataset studies verify-models bench-serving \
-        serving-protocol earth-table asteroid-kernel lock clean k8s-tools k8s-check
+# Every target with a word of help is a command, not a file.
+.PHONY: $(shell awk -F ':.*\#\# ' '/^[a-z0-9-]+:.*\#\# / {print $$1}' $(firstword $(MAKEFILE_LIST))) protos-check
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
@@ -53,6 +53,9 @@ bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmark
 
 overload: models ## five times more calls than a pod can answer: docs/benchmarks/overload.md (minutes)
 	$(BIN)/python -m bench.overload
+
+rollout: models ## restart every pod under load behind Envoy, none may lose a call (ROLLOUT=--short for one of each)
+	$(BIN)/python -m bench.rollout $(ROLLOUT)
 
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
@@ -112,6 +115,13 @@ build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(C
 	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
 	cd build/examples/typescript && npx tsc
+
+observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
+	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
+	$(BIN)/python -m bench.seeing.observe
+
+dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
+	$(BIN)/python -m bench.seeing.dashboard
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 

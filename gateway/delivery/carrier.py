@@ -42,6 +42,9 @@ class Carrier:
         self._settings = settings
         self._key: Ed25519PublicKey | None = load_key(settings.public_key_file) if settings.public_key_file else None
         self._published = Published(settings.source, settings.max_file_bytes)
+        for model in settings.models:
+            # From the start on, so that the first refusal is an increase.
+            REFUSED.labels(model)
         # By folder: the sums of what was refused and said so.
         self._refused: dict[str, bytes] = {}
 

@@ -87,13 +87,13 @@ class PredictionServicer(v1.PredictionServiceServicer):
             metrics.CACHE_HITS.inc()
             version, encoded = found
             return version, [v1.Prediction.FromString(prediction) for prediction in encoded]
-        version = self._cache.version_of(selector, now_s)
-        if self._shared is not None and version is not None and (shared := await self._shared.find(version, keys)):
+        meant = self._cache.version_of(selector, now_s)
+        if self._shared is not None and meant is not None and (shared := await self._shared.find(meant, keys)):
             with contextlib.suppress(DecodeError):
                 predictions = [v1.Prediction.FromString(prediction) for prediction in shared]
-                self._cache.keep(version, keys, shared)
+                self._cache.keep(meant, keys, shared)
                 metrics.CACHE_SHARED_HITS.inc()
-                return version, predictions
+                return meant, predictions
         metrics.CACHE_MISSES.inc()
         return None
 
