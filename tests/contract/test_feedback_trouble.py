@@ -24,7 +24,7 @@ from tests import postgres
 from tests.mounts import remount, small_disk
 from tests.observing import collecting_traces, metrics_of
 from tests.pods import running_feedback, running_front
-from tests.votes import request, token
+from tests.votes import request, submit, token
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -77,9 +77,9 @@ async def record_of(stub, designation="2004 FH"):
 async def test_a_thousand_at_once_are_kept_once_each(where):
     votes = [request(f"2004 F{number % 10}", by=token()) for number in range(1_000)]
     async with running_feedback(**where) as pod, stub_of(pod) as stub:
-        replies = await asyncio.gather(*(stub.SubmitClassification(vote, timeout=60) for vote in votes))
+        replies = await asyncio.gather(*(submit(stub, vote) for vote in votes))
         assert all(reply.receipt.counted for reply in replies)
-        again = await asyncio.gather(*(stub.SubmitClassification(vote, timeout=60) for vote in votes))
+        again = await asyncio.gather(*(submit(stub, vote) for vote in votes))
         assert again == replies
         assert len({reply.receipt.receipt_id for reply in replies}) == 1_000
 
@@ -87,10 +87,7 @@ async def test_a_thousand_at_once_are_kept_once_each(where):
 async def test_one_contributor_at_once_from_everywhere_counts_once(where):
     one = token()
     async with two_pods(where) as (stub, another):
-        calls = [
-            which.SubmitClassification(request(by=one), timeout=60)
-            for which in itertools.islice(itertools.cycle((stub, another)), 200)
-        ]
+        calls = [submit(which, request(by=one)) for which in itertools.islice(itertools.cycle((stub, another)), 200)]
         replies = await asyncio.gather(*calls)
         assert [reply.receipt.counted for reply in replies].count(True) == 1
         assert (await record_of(stub)).votes == 1
@@ -100,8 +97,8 @@ async def test_the_same_request_at_two_pods_is_one_vote(where):
     votes = [request(f"2004 F{number}", by=token()) for number in range(100)]
     async with two_pods(where) as (stub, another):
         first, second = await asyncio.gather(
-            asyncio.gather(*(stub.SubmitClassification(vote, timeout=60) for vote in votes)),
-            asyncio.gather(*(another.SubmitClassification(vote, timeout=60) for vote in votes)),
+            asyncio.gather(*(submit(stub, vote) for vote in votes)),
+            asyncio.gather(*(submit(another, vote) for vote in votes)),
         )
     assert first == second
 
@@ -109,7 +106,7 @@ async def test_the_same_request_at_two_pods_is_one_vote(where):
 async def test_erasing_while_votes_come_in_leaves_no_orphans(where):
     one = token()
     async with two_pods(where) as (stub, another):
-        votes = [stub.SubmitClassification(request(f"2004 F{number}", by=one), timeout=60) for number in range(200)]
+        votes = [submit(stub, request(f"2004 F{number}", by=one)) for number in range(200)]
         erasures = [
             another.EraseContributor(
                 v1.EraseContributorRequest(request_id=f"e{number}", contributor_token=one), timeout=60
