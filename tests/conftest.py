@@ -20,6 +20,16 @@ def shared_dir() -> Path:
     return path
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Figures that tests recorded (`record_property("figures", ...)`), after everything else."""
+    reports = terminalreporter.getreports("passed")
+    figures = [text for report in reports for name, text in report.user_properties if name == "figures"]
+    if figures:
+        terminalreporter.section("figures")
+        for text in figures:
+            terminalreporter.write_line(text)
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """A PostgreSQL server that tests share, each in a database of its own."""

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Votes for tests."""
 
+import asyncio
 import secrets
 import uuid
 
+import grpc
+
 from gateway.feedback.store.votes import Shown, Submission
 from orrery.inference import v1
+from orrery.inference.errors import InferenceError
 
 LABEL = {name.removeprefix("CLASSIFICATION_LABEL_"): number for name, number in v1.ClassificationLabel.items()}
 QUESTION = {name.removeprefix("CLASSIFICATION_QUESTION_"): number for name, number in v1.ClassificationQuestion.items()}
@@ -28,6 +32,18 @@ def request(designation="2004 FH", label="DATA_ERROR", by="", *, request_id=None
         contributor_token=by,
         **fields,
     )
+
+
+async def submit(stub, vote):
+    """As a caller should: who is told to come back does."""
+    while True:
+        try:
+            return await stub.SubmitClassification(vote, timeout=60)
+        except grpc.aio.AioRpcError as error:
+            refusal = InferenceError(error)
+            if refusal.reason != "OVERLOADED":
+                raise
+            await asyncio.sleep(refusal.retry_after_s)
 
 
 def keep(store, *arguments, **named):

@@ -4,7 +4,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 import grpc
@@ -46,9 +46,11 @@ async def mount(
         stack.callback(store.close)
         stack.callback(writer.close)
         readers = stack.enter_context(ThreadPoolExecutor(settings.readers, thread_name_prefix="feedback-reader"))
+        # Its own thread, which is waited for: a look that is under way at the end has a connection.
+        looks = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="feedback-watch"))
         v1.add_FeedbackServiceServicer_to_server(FeedbackServicer(store, writer, readers), server)
         await checks.set(SERVICE, serving.NOT_SERVING)
-        watch = _Watch(store)
+        watch = _Watch(store, looks)
         await watch.look(checks)
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(watch.keep_looking(checks, settings.health_period_s))
@@ -59,8 +61,9 @@ async def mount(
 class _Watch:
     """Opens the store as soon as it can be, and says whether it answers."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, thread: Executor) -> None:
         self._store = store
+        self._thread = thread
         self._opened = False
         self._said: str | None = None
 
@@ -76,7 +79,7 @@ class _Watch:
         Raises:
             WrongSecret: it is not the store's.
         """
-        cause = await asyncio.to_thread(self._look)
+        cause = await asyncio.get_running_loop().run_in_executor(self._thread, self._look)
         if cause != self._said:
             self._said = cause
             if cause:

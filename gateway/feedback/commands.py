@@ -145,5 +145,9 @@ def _migrate(_: argparse.Namespace) -> None:
 
 def _opened() -> Store:
     store = Store(StoreSettings())
-    store.open()
+    try:
+        store.open()
+    except BaseException:
+        store.close()
+        raise
     return store

@@ -39,10 +39,12 @@ class FeedbackSettings(ServingSettings, StoreSettings):
     address: str = "127.0.0.1:50054"
     metrics_address: str = "127.0.0.1:9104"
 
+    # Most of them wait for the disk: so many are answered within a second.
+    calls_under_way: int = Field(default=512, ge=1)
     # Votes that share one commit, at most; what waits while a commit is under way goes into the next.
     commit_votes: int = Field(default=64, ge=1)
     # Votes that may wait; beyond these a call is refused at once.
-    max_waiting: int = Field(default=2_000, ge=1)
+    max_waiting: int = Field(default=512, ge=1)
     # What a refused caller is told to wait.
     retry_after_s: float = Field(default=1.0, gt=0)
     # Threads, each with a connection, that read.

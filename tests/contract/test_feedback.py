@@ -10,7 +10,7 @@ from gateway.front.settings import FrontSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.pods import running_feedback, running_front
-from tests.votes import LABEL, QUESTION, request, token
+from tests.votes import LABEL, QUESTION, request, submit, token
 
 MODEL = v1.ModelSpec(
     name="neo_classifier", version=20261123122213, variant="pruned-int8-weights", training_data="x" * 200
@@ -56,7 +56,7 @@ async def test_a_vote_is_kept_once_and_counts(feedback):
 async def test_everything_held_is_exported_and_erased(feedback):
     by = token()
     votes = [request(f"2004 F{number}", by=by, shown=MODEL) for number in range(1_100)]
-    await asyncio.gather(*(feedback.SubmitClassification(vote) for vote in votes))
+    await asyncio.gather(*(submit(feedback, vote) for vote in votes))
     export = [part async for part in feedback.ExportContributor(v1.ExportContributorRequest(contributor_token=by))]
     contributor = export[0].contributor
     assert contributor.votes == 1_100

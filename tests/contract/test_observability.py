@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a pod shows of its calls: metrics, traces, error reports, channelz; and what it never shows."""
 
-import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -10,8 +9,6 @@ import io
 import json
 import secrets
 import threading
-import urllib.request
-from concurrent import futures
 
 import grpc
 import pytest
@@ -19,7 +16,6 @@ import structlog
 from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from gateway.serving import server
 from gateway.serving.errors import reason_in
@@ -28,6 +24,7 @@ from gateway.serving.transport import UnsafeSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.objects import eros
+from tests.observing import collecting_traces, metrics_of
 from tests.pods import ANYWHERE, running_anomaly, running_front
 from tests.small_pod import SERVICE, Broken, running_broken
 
@@ -37,30 +34,10 @@ CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 PLANTED = "planted-5c9a1e"
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
-    """Keeps the spans that it is sent."""
-
-    def __init__(self):
-        self.spans = []
-        self.raw = b""
-
-    def Export(self, request, _context):  # noqa: N802  # the contract's name
-        self.raw += request.SerializeToString()
-        for resource in request.resource_spans:
-            pod = next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
-            self.spans += [(pod, span) for scope in resource.scope_spans for span in scope.spans]
-        return trace_service_pb2.ExportTraceServiceResponse()
-
-
 @pytest.fixture
 def collector():
-    keeping = Collector()
-    collecting = grpc.server(futures.ThreadPoolExecutor(2))
-    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(keeping, collecting)
-    keeping.endpoint = f"http://127.0.0.1:{collecting.add_insecure_port(ANYWHERE)}"
-    collecting.start()
-    yield keeping
-    collecting.stop(None).wait()
+    with collecting_traces() as keeping:
+        yield keeping
 
 
 @pytest.fixture
@@ -85,14 +62,6 @@ def error_server():
         yield f"http://public@127.0.0.1:{serving.server_port}/1", bodies
         serving.shutdown()
         thread.join()
-
-
-async def metrics_of(pod):
-    def fetch():
-        with urllib.request.urlopen(f"http://{pod.metrics_address}/metrics", timeout=5) as reply:
-            return reply.read().decode()
-
-    return await asyncio.to_thread(fetch)
 
 
 async def test_latencies_by_method_and_code():

@@ -6,8 +6,6 @@ import collections
 import contextlib
 import os
 import random
-import shutil
-import subprocess
 import time
 
 import grpc
@@ -18,6 +16,7 @@ from gateway.feedback.store.schema import votes
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.feedback_pod import Voters, pod_process
+from tests.mounts import remount, small_disk
 from tests.pods import running_feedback, running_front
 from tests.votes import request, token
 
@@ -50,7 +49,7 @@ def lost(voters, pod):
     return [key for key, receipt in voters.receipts.items() if there.get(key) != receipt.receipt_id]
 
 
-async def test_killed_at_random_moments_under_load(tmp_path, database_url):
+async def test_killed_at_random_moments_under_load(tmp_path, database_url, record_property):
     moments = random.Random(8)  # noqa: S311  # moments, not secrets
     began = time.monotonic()
     with pod_process(tmp_path / "store", database_url=database_url) as pod:
@@ -79,10 +78,28 @@ async def test_killed_at_random_moments_under_load(tmp_path, database_url):
             there = await asyncio.to_thread(kept, pod)
             assert there == {key: receipt.receipt_id for key, receipt in voters.receipts.items()}
     backend = "PostgreSQL" if database_url else "SQLite"
-    print(  # noqa: T201  # the figures of `make test-feedback`
-        f"\n{backend}: {KILLS} kills -9, {len(there)} votes acknowledged, {in_doubt} of them in doubt and repeated,"
-        f" 0 lost, 0 twice, {len(there) / (time.monotonic() - began):.0f} votes/s with the restarts"
+    record_property(
+        "figures",
+        f"{backend}: {KILLS} kills -9, {len(there)} votes acknowledged, {in_doubt} of them in doubt and repeated,"
+        f" 0 lost, 0 twice, {len(there) / (time.monotonic() - began):.0f} votes/s with the restarts",
     )
+
+
+async def test_votes_a_second(tmp_path, database_url, record_property):
+    """No bound: a figure."""
+    with pod_process(tmp_path / "store", database_url=database_url, ORRERY_FEEDBACK_LOG_LEVEL="INFO") as pod:
+        async with pod.channel() as channel:
+            await pod.until_serving(channel)
+            voters = Voters(channel)
+            began = time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await voters.keep_voting(streams=64)
+            elapsed_s = time.monotonic() - began
+            assert len(voters.receipts) > 64
+            assert await asyncio.to_thread(lost, voters, pod) == []
+    backend = "PostgreSQL" if database_url else "SQLite"
+    record_property("figures", f"{backend}: {len(voters.receipts) / elapsed_s:.0f} votes/s from 64 callers at once")
 
 
 async def test_postgresql_killed_and_started_again(tmp_path, cluster):
@@ -120,22 +137,14 @@ async def refusal_of(call):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 2 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run([shutil.which("mount"), "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False)
-    if mounted.returncode:
-        pytest.skip("no tmpfs can be mounted here")
-    yield folder
-    subprocess.run([shutil.which("umount"), "--lazy", folder], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
-async def test_a_full_disk_is_said_so_and_nothing_else_is_touched(small_disk):
+async def test_a_full_disk_is_said_so_and_nothing_else_is_touched(disk):
     async with (
-        running_feedback(folder=small_disk / "store") as pod,
+        running_feedback(folder=disk / "store") as pod,
         running_front(feedback_address=pod.address) as front,
         grpc.aio.insecure_channel(front.address) as channel,
     ):
@@ -160,9 +169,7 @@ async def test_a_full_disk_is_said_so_and_nothing_else_is_touched(small_disk):
         more = await asyncio.gather(*(refusal_of(stub.SubmitClassification(vote_again(n))) for n in range(100)))
         assert {one.reason for one in more} == {"STORE_FULL"}
         # With room again it goes on, without a restart; repeated requests get their receipts, the refused one is new.
-        await asyncio.to_thread(
-            subprocess.run, [shutil.which("mount"), "-o", "remount,size=8m", small_disk], check=True
-        )
+        remount(disk, "size=8m")
         for vote_before, reply_before in acknowledged[-5:]:
             assert await stub.SubmitClassification(vote_before, timeout=20) == reply_before
         assert (await stub.SubmitClassification(vote, timeout=20)).receipt.counted
