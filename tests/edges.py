@@ -113,6 +113,7 @@ def running_edge(folder, fronts, **settings):
     config = render(chosen, folder)
     log = folder / "envoy.log"
     command = [_program(chosen), "--config-path", config, "--concurrency", "1", "--log-level", "error"]
+    command += ["--file-flush-interval-msec", "100"]
     with (
         log.open("wb") as out,
         subprocess.Popen([*command, "--disable-hot-restart"], stdout=out, stderr=out) as process,

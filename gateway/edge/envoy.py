@@ -31,7 +31,7 @@ def supervise(program: Path, folder: Path, settings: EdgeSettings) -> int:
         signal.signal(signum, lambda *_: stop.set())
     command = [str(program), "--config-path", str(folder / "envoy.yaml"), "--concurrency", str(settings.workers)]
     # Several edges may run on one machine: none takes part in Envoy's hot restart.
-    command += ["--log-level", settings.log_level, "--disable-hot-restart"]
+    command += ["--log-level", settings.log_level, "--disable-hot-restart", "--file-flush-interval-msec", "1000"]
     with subprocess.Popen(command, start_new_session=True) as envoy:  # noqa: S603  # Envoy, with paths of ours
         while envoy.poll() is None and not stop.wait(_POLL_S):
             pass

@@ -103,6 +103,7 @@ def test_a_front_that_is_killed_costs_no_call(edge, fronts):
     assert len(codes) > 50
     assert set(codes) == {200}
     until_healthy(edge, 1)
+    fronts[0].gone()
     fronts[0].start()
     until_healthy(edge, 2)
 
