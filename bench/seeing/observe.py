@@ -7,6 +7,7 @@ process.
 """
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -153,7 +154,9 @@ def table(query: Callable[[str], list[tuple[dict[str, str], float]]], window: st
                     name = legend
                     for key, label in labels.items():
                         name = name.replace(f"{{{{{key}}}}}", label)
-                    shown.append(f"    {name or panel.title:<52} {_readable(value, panel.unit):>16}")
+                    # Not a number: nothing was asked in the window.
+                    said = "-" if math.isnan(value) else _readable(value, panel.unit)
+                    shown.append(f"    {name or panel.title:<52} {said:>16}")
             lines += [f"  {panel.title}", *(shown or ["    nothing yet"])]
     return lines
 
