@@ -102,15 +102,14 @@ def _kinds(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[str, Call
         return "result" in json.loads(reply.text.splitlines()[-1])
 
     async def grpc_predict() -> Any:
-        return (await predict(_message(v1.PredictRequest, "Predict"), timeout=_DEADLINE_S)).predictions  # type: ignore[misc]  # an aio channel's stub
+        return (await predict(_message(v1.PredictRequest, "Predict"), timeout=_DEADLINE_S)).predictions
 
     async def grpc_score() -> Any:
-        return (await score(_message(v1.ScoreAnomaliesRequest, "ScoreAnomalies"), timeout=_DEADLINE_S)).scores  # type: ignore[misc]
+        return (await score(_message(v1.ScoreAnomaliesRequest, "ScoreAnomalies"), timeout=_DEADLINE_S)).scores
 
     async def grpc_stream() -> Any:
         updates = [
-            update
-            async for update in simulate(_message(v1.SimulateRequest, "StreamSimulate"), timeout=_DEADLINE_S)  # type: ignore[attr-defined]
+            update async for update in simulate(_message(v1.SimulateRequest, "StreamSimulate"), timeout=_DEADLINE_S)
         ]
         return updates and updates[-1].HasField("result")
 

@@ -63,7 +63,7 @@ class Replica:
 
     role: str
     address: str
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     log: Path
     numbers: Numbers
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -159,7 +159,7 @@ def _environment(role: str, pods: Mapping[str, list[Replica]]) -> tuple[str, dic
 
 async def _serves(checks: health_pb2_grpc.HealthStub, service: str) -> bool:
     try:
-        reply = await checks.Check(health_pb2.HealthCheckRequest(service=service), timeout=1.0)  # type: ignore[misc]  # an aio channel's stub
+        reply = await checks.Check(health_pb2.HealthCheckRequest(service=service), timeout=1.0)
     except grpc.aio.AioRpcError:
         return False
     return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)

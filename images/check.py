@@ -2,8 +2,8 @@
 """Run the images that `make images` built with buildah as a cluster would, and ask them: `make image-check`.
 
 Each container is runc's, with the environment and memory limit of k8s/overlays/kind: a read-only root, a numeric
-user, no capabilities, no new privileges, and /tmp and its volumes as the only places to write. All share one network of their
-own (the Makefile's `unshare --net`), where the cluster's names are loopback. Needs root.
+user, no capabilities, no new privileges, and /tmp and its volumes as the only places to write. All share one network
+of their own (the Makefile's `unshare --net`), where the cluster's names are loopback. Needs root.
 """
 
 import contextlib
