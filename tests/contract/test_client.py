@@ -8,10 +8,12 @@ import grpc
 import numpy as np
 import pandas as pd
 import pytest
+from google.protobuf import json_format
 
 from orrery.inference import AsyncInferenceClient, InferenceError, v1
 from orrery.inference.tables import PART_ROWS
 from tests.both_clients import BOTH
+from tests.edges import example
 from tests.objects import eros, named_objects
 
 COUNT = 2 * PART_ROWS + 7
@@ -193,6 +195,70 @@ def test_simulations_stream_in_both(asking):
     assert asking.simulate(scenario).provenance.ephemeris == updates[-1].result.provenance.ephemeris
     with pytest.raises(InferenceError, match="duration_days"):
         list(asking.stream_simulate(v1.Scenario(object=eros())))
+
+
+def impact_question(**changes):
+    """Does 2024 YR4 hit the Moon in 2032? The example that REST has too."""
+    asked = json_format.ParseDict(example("EstimateImpact"), v1.EstimateImpactRequest())
+    asked.MergeFrom(v1.EstimateImpactRequest(**changes))
+    return asked
+
+
+def test_impact_estimates_stream_in_both(asking):
+    asked = impact_question(method=v1.IMPACT_METHOD_MONTE_CARLO, samples=400)
+    updates = list(asking.estimate_impact(asked))
+    estimates = [update.estimate for update in updates if update.HasField("estimate")]
+    assert [said.final for said in estimates] == [False] * (len(estimates) - 1) + [True]
+    assert updates[-1].estimate.final
+    assert estimates[0].method == v1.IMPACT_METHOD_LINEAR
+    assert estimates[0].probability == pytest.approx(0.0389, abs=0.0005)
+    assert estimates[-1].samples == 400
+    assert estimates[-1].probability_low < estimates[0].probability < estimates[-1].probability_high
+    fractions = [update.progress.fraction_done for update in updates if update.HasField("progress")]
+    assert fractions
+    assert fractions == sorted(fractions)
+    (again,) = [update.estimate for update in asking.estimate_impact(asked) if update.estimate.final]
+    assert again == estimates[-1]
+
+
+def test_deflections_stream_in_both(asking):
+    asked = json_format.ParseDict(example("EstimateDeflection"), v1.EstimateDeflectionRequest())
+    updates = list(asking.estimate_deflection(asked))
+    kinds = [update.WhichOneof("update") for update in updates if not update.HasField("progress")]
+    assert kinds[0] == "encounter"
+    assert kinds[-1] == "summary"
+    assert sorted(kinds[1:-1]) == ["minimum_push"] * 3 + ["point"] * 3
+    pushes = {round(u.minimum_push.lead_time_d): u.minimum_push for u in updates if u.HasField("minimum_push")}
+    assert all(push.search == v1.PUSH_SEARCH_CONVERGED for push in pushes.values())
+    assert pushes[30].push_mm_s > pushes[365].push_mm_s > pushes[1000].push_mm_s > 0.0
+
+
+def test_refusals_and_deadlines_of_estimates_are_the_clients_own_errors(asking):
+    with pytest.raises(InferenceError) as refusal:
+        list(asking.estimate_impact(v1.EstimateImpactRequest(object=eros())))
+    named = [violation.path for violation in refusal.value.violations]
+    assert "window" in " ".join(named)
+    assert any(path.startswith("object.uncertainty") for path in named)
+    with pytest.raises(InferenceError) as refusal:
+        list(asking.estimate_deflection(v1.EstimateDeflectionRequest(object=eros(), lead_time_d=[-1.0])))
+    assert {"from_tdb_jd", "to_tdb_jd", "lead_time_d[0]"} <= {violation.path for violation in refusal.value.violations}
+    endless = impact_question(method=v1.IMPACT_METHOD_MONTE_CARLO, samples=1_000_000, target_relative_precision=0.001)
+    with pytest.raises(InferenceError) as refusal:
+        list(asking.estimate_impact(endless, timeout_s=1.0))
+    assert refusal.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_leaving_an_estimate_cancels_it(stack):
+    """What nobody waits for any more holds up nobody: the next answer does not wait for a million clones."""
+    endless = impact_question(method=v1.IMPACT_METHOD_MONTE_CARLO, samples=1_000_000, target_relative_precision=0.001)
+    with BOTH["threads"](stack["front"]) as client:
+        updates = client.estimate_impact(endless)
+        seen = next(update.estimate for update in updates if update.estimate.samples)
+        updates.close()
+        assert not seen.final
+        assert [u.estimate.final for u in client.estimate_impact(impact_question(), timeout_s=20.0)][-1]
+        with pytest.raises(StopIteration):
+            next(updates)
 
 
 def test_a_version_is_pinned_or_missing_by_name(asking):

@@ -24,9 +24,11 @@ def run(code, address, folder):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=["refusal", "numpy", "pandas", "stream", "asyncio", "rest"])
-def test_an_example_prints_what_the_readme_shows(stack, tmp_path, code, output):
-    said = run(code, stack["front"], tmp_path)
+@pytest.mark.parametrize(
+    ("code", "output"), EXAMPLES, ids=["refusal", "numpy", "pandas", "stream", "asyncio", "impact", "rest"]
+)
+def test_an_example_prints_what_the_readme_shows(stack, code, output):
+    said = run(code, stack["front"], PROJECT_ROOT)
     assert (said.stdout, said.stderr, said.returncode) == (output, "", 0)
 
 

@@ -46,6 +46,17 @@ def test_the_tour_in_python_says_what_is_known(in_python):
     assert len(lines) == 8
 
 
+def test_the_moon_and_2024_yr4(stack):
+    """JPL had about 4 % from other solutions; pushes grow as the time before the encounter shrinks."""
+    said = run(sys.executable, EXAMPLES / "impact.py", stack["front"])
+    assert re.search(r"^2024 YR4 hits something with 3\.[89]\d% \(.*, IMPACT_METHOD_LINEAR\)$", said, re.MULTILINE)
+    assert re.search(r"^  BODY_MOON TDB JD 2463589\.14: 3\.[89]\d%", said, re.MULTILINE)
+    pushes = [float(push) for push in re.findall(r"^  (\S+) mm/s along its motion", said, re.MULTILINE)]
+    assert len(pushes) == 3
+    assert pushes == sorted(pushes, reverse=True)
+    assert pushes[-1] < 100.0
+
+
 def test_the_tour_in_go_says_the_same(stack, in_python):
     tool = built(GO, "go", "protoc-gen-go-grpc", "/usr/share/gocode/src/google.golang.org/grpc")
     assert run(tool, NAMED, stack["front"]) == in_python

@@ -162,6 +162,18 @@ class AsyncInferenceClient:
         """See `InferenceClient.stream_simulate`."""
         return self.ask_stream(methods.STREAM_SIMULATE, v1.SimulateRequest(scenario=scenario), timeout_s=timeout_s)
 
+    def estimate_impact(
+        self, request: v1.EstimateImpactRequest, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[v1.EstimateImpactUpdate, None]:
+        """See `InferenceClient.estimate_impact`."""
+        return self.ask_stream(methods.ESTIMATE_IMPACT, request, timeout_s=timeout_s)
+
+    def estimate_deflection(
+        self, request: v1.EstimateDeflectionRequest, *, timeout_s: float | None = None
+    ) -> AsyncGenerator[v1.EstimateDeflectionUpdate, None]:
+        """See `InferenceClient.estimate_deflection`."""
+        return self.ask_stream(methods.ESTIMATE_DEFLECTION, request, timeout_s=timeout_s)
+
     async def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
         """See `InferenceClient.ask`."""
         start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)

@@ -183,6 +183,36 @@ class InferenceClient:
         """What if, with progress, within 300 s unless told; closing the iterator cancels the simulation."""
         return self.ask_stream(methods.STREAM_SIMULATE, v1.SimulateRequest(scenario=scenario), timeout_s=timeout_s)
 
+    def estimate_impact(
+        self, request: v1.EstimateImpactRequest, *, timeout_s: float | None = None
+    ) -> Iterator[v1.EstimateImpactUpdate]:
+        """How probable is an impact? Progress and running estimates at least each second, the final estimate last.
+
+        Args:
+            request: the same request is answered by the same final estimate.
+            timeout_s: of the whole estimate; 300 s unless told. What it cuts short is lost, the estimates before it
+                are not.
+
+        Returns:
+            What comes as it comes; closing the iterator cancels the estimate.
+        """
+        return self.ask_stream(methods.ESTIMATE_IMPACT, request, timeout_s=timeout_s)
+
+    def estimate_deflection(
+        self, request: v1.EstimateDeflectionRequest, *, timeout_s: float | None = None
+    ) -> Iterator[v1.EstimateDeflectionUpdate]:
+        """How far do pushes move an encounter, and which is the smallest that clears the body?
+
+        Args:
+            request: object, encounter, and pushes.
+            timeout_s: of all of it; 300 s unless told.
+
+        Returns:
+            The encounter first, points and smallest pushes as they are found, the summary last; closing the iterator
+            cancels the search.
+        """
+        return self.ask_stream(methods.ESTIMATE_DEFLECTION, request, timeout_s=timeout_s)
+
     def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
         """Any unary method of `orrery.inference.methods`, as it stands in the contract."""
         start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)

@@ -77,6 +77,16 @@ SIMULATE: Final = Method(_path("Simulation", "Simulate"), "unary_unary", v1.Simu
 STREAM_SIMULATE: Final = Method(
     _path("Simulation", "StreamSimulate"), "unary_stream", v1.SimulateRequest, v1.SimulateUpdate, 300.0
 )
+ESTIMATE_IMPACT: Final = Method(
+    _path("Simulation", "EstimateImpact"), "unary_stream", v1.EstimateImpactRequest, v1.EstimateImpactUpdate, 300.0
+)
+ESTIMATE_DEFLECTION: Final = Method(
+    _path("Simulation", "EstimateDeflection"),
+    "unary_stream",
+    v1.EstimateDeflectionRequest,
+    v1.EstimateDeflectionUpdate,
+    300.0,
+)
 ASSESS_CONSEQUENCES: Final = Method(
     _path("Simulation", "AssessConsequences"),
     "unary_unary",
