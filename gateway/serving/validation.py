@@ -19,6 +19,8 @@ from gateway.serving.fitting import fits
 
 # A caller needs the pattern of its mistake, not 100,000 lines of it.
 MAX_NAMED_VIOLATIONS = 100
+# Refusals travel as metadata, of which gRPC takes 8 KiB for sure, base64 included.
+MAX_NAMED_CHARACTERS = 4_000
 
 _NO_INTERVALS: Mapping[str, Interval] = {}
 _NO_COUNTS: Mapping[str, tuple[int, int]] = {}
@@ -26,11 +28,11 @@ _NO_TEXTS: Mapping[str, int] = {}
 
 
 class Violations:
-    """Collects violated fields; the first 100 are named, the rest counted."""
+    """Collects violated fields; the first 100 are named, or what goes into a refusal, and the rest counted."""
 
     def __init__(self) -> None:
         self._named: list[FieldViolation] = []
-        self._count = 0
+        self._count = self._characters = 0
 
     def __len__(self) -> int:
         return self._count
@@ -43,7 +45,8 @@ class Violations:
             description: what the field should have been.
         """
         self._count += 1
-        if len(self._named) < MAX_NAMED_VIOLATIONS:
+        self._characters += len(path) + len(description)
+        if not self._named or (len(self._named) < MAX_NAMED_VIOLATIONS and self._characters <= MAX_NAMED_CHARACTERS):
             self._named.append(FieldViolation(path, description))
 
     def raise_if_any(self) -> None:

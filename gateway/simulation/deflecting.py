@@ -9,6 +9,7 @@ from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.errors import FieldViolation, InvalidRequest
 from gateway.simulation.deflection_question import Spacecraft
 from gateway.simulation.encode import approach_message, is_finite
+from gateway.simulation.heartbeat import with_heartbeat
 from gateway.simulation.jobs import Job
 from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
 from gateway.simulation.pool import Request
@@ -20,6 +21,7 @@ _TAKEN_AS_GIVEN = "the orbit is taken as given: its uncertainty is not propagate
 _PUSHED_ONCE = "a push is a change of velocity at an instant; how it comes about is not modelled"
 # Following the object to its encounter is about as much work as one lead time.
 _MEETING = 1
+_SILENT_S = 0.5
 
 
 async def deflect(
@@ -38,13 +40,16 @@ async def deflect(
     """
     met = None
     meeting: Job[ProgressReport, Met] = partial(meet, question)
-    async with contextlib.aclosing(request.run(meeting)) as messages:
+    said = _progress(0.0, question.epoch_d)
+    async with contextlib.aclosing(with_heartbeat(request.run(meeting), _SILENT_S)) as messages:
         async for message in messages:
             if isinstance(message, Met):
                 met = message
-            else:
+                continue
+            if message is not None:
                 parts = _MEETING + (len(question.lead_times_d) or OUR_LEAD_TIMES)
-                yield _progress(message.fraction_done / parts, message.time_d)
+                said = _progress(message.fraction_done / parts, message.time_d)
+            yield said
     if met is None or met.approach is None:
         raise InvalidRequest([_no_encounter(question)])
     _check_lead_times(question, met)
@@ -54,8 +59,12 @@ async def deflect(
     jobs: list[Job[Response, LeastPush | None]] = [
         partial(respond, question, met.approach, start) for start in met.starts
     ]
-    async with contextlib.aclosing(request.run_all(jobs)) as answers:
-        async for number, answer in answers:
+    async with contextlib.aclosing(with_heartbeat(request.run_all(jobs), _SILENT_S)) as answers:
+        async for numbered in answers:
+            if numbered is None:
+                yield said
+                continue
+            number, answer = numbered
             if isinstance(answer, Response):
                 update = v1.EstimateDeflectionUpdate(point=_point(answer))
                 if is_finite(update):
@@ -64,7 +73,8 @@ async def deflect(
             if answer is not None:
                 yield v1.EstimateDeflectionUpdate(minimum_push=_minimum(answer, spacecraft))
             done += 1
-            yield _progress(done / parts, met.starts[number].time_d)
+            said = _progress(done / parts, met.starts[number].time_d)
+            yield said
     yield v1.EstimateDeflectionUpdate(summary=_summary(question, spacecraft))
 
 

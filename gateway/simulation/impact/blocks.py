@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.passages import NOTHING
 from gateway.simulation.impact.proposals import Mixture
-from gateway.simulation.impact.question import Moved, Question
+from gateway.simulation.impact.question import Moved, Question, mover
 from gateway.simulation.impact.target_maps import fly
 from gateway.simulation.impact.uncertainty import Cloud
 
@@ -125,11 +125,7 @@ def fly_block(
     random = np.random.Generator(np.random.Philox(np.random.SeedSequence(question.seed, spawn_key=(number,))))
     z = mixture.draw(random, count)
     weights = mixture.weights(z)
-    whole_d = question.window_d[1] - cloud.epoch_d
-
-    def moved(time_d: float) -> None:
-        emit(Moved(min(1.0, (time_d - cloud.epoch_d) / whole_d)))
-
+    moved = mover(emit, cloud.epoch_d, question.window_d[1])
     flight, sound = fly(cloud, z, question, near_misses=False, moved=moved, cancelled=cancelled)
     harvest = Harvest(samples=count, unsound=int((~sound).sum()))
     for clone in np.flatnonzero((flight.hit_body != NOTHING) & sound):

@@ -9,7 +9,7 @@ from gateway.simulation import ephemeris
 from gateway.simulation.branch import heliocentric
 from gateway.simulation.encounters import Approach
 from gateway.simulation.entry import Entry
-from gateway.simulation.impact.question import Moved, Question, Row
+from gateway.simulation.impact.question import Moved, Question, Row, mover
 from gateway.simulation.impact.target_maps import SAME_ENCOUNTER_D, linearise
 from gateway.simulation.impact.uncertainty import Cloud
 from gateway.simulation.scenario import ProgressReport, Scenario, Sighting, TrajectoryPiece
@@ -32,7 +32,8 @@ def describe(
         return row
     until_d = min(question.window_d[1], row.time_d + _BEYOND_D)
     if row.target is None:
-        around = linearise(cloud, row.at, question, until_d=until_d, cancelled=cancelled)
+        moved = mover(emit, cloud.epoch_d, until_d, share=0.5)
+        around = linearise(cloud, row.at, question, until_d=until_d, moved=moved, cancelled=cancelled)
         same = [m for m in around.maps if m.body is row.body and abs(m.time_d - row.time_d) <= SAME_ENCOUNTER_D]
         target = min(same, key=lambda m: abs(m.time_d - row.time_d), default=None)
         row = dataclasses.replace(row, target=target)

@@ -18,9 +18,12 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.neo.units import J2000_TDB_JD
+from gateway.serving.errors import FieldViolation, InvalidRequest
+from gateway.simulation.heartbeat import with_heartbeat
 from gateway.simulation.impact.blocks import BLOCK, Harvest, Tally, fly_block
 from gateway.simulation.impact.describe import describe
-from gateway.simulation.impact.first_look import Look, first_look
+from gateway.simulation.impact.first_look import Look, Lost, first_look
 from gateway.simulation.impact.gaussian import NORMAL_QUANTILE, wilson
 from gateway.simulation.impact.proposals import WHOLE_CLOUD, Mixture, around, whole_cloud
 from gateway.simulation.impact.question import Estimate, Method, Moved, Question, Row, TargetMap
@@ -64,6 +67,7 @@ async def estimate(question: Question, requester: Requester) -> AsyncGenerator[P
         requester: runs jobs, as many at once as there are workers.
 
     Raises:
+        InvalidRequest: the object does not live to see the epoch of its uncertainty.
         BackendUnavailable: a worker died twice over one job.
         DeadlineExceeded: a job took longer than any may.
         RuntimeError: the integrator failed.
@@ -89,6 +93,8 @@ class _Answering:
     async def look_first(self) -> AsyncGenerator[Progress | Estimate, None]:
         """The linear estimate."""
         async for message in self._results([partial(first_look, self._question)], 1, part=0):
+            if isinstance(message, Lost):
+                raise InvalidRequest([_lost(message)])
             if isinstance(message, Look):
                 self._look = message
             else:
@@ -184,12 +190,15 @@ class _Answering:
         fractions: dict[int, float] = {}
         following = 0
         next_s = time.monotonic()
-        async with contextlib.aclosing(self._requester.run_all(jobs)) as messages:
-            async for number, message in messages:
-                if isinstance(message, Moved):
-                    fractions[number] = message.fraction_done
-                else:
-                    done[number], fractions[number] = message, 1.0
+        beating = with_heartbeat(self._requester.run_all(jobs), _REPORT_EVERY_S)
+        async with contextlib.aclosing(beating) as messages:
+            async for numbered in messages:
+                if numbered is not None:
+                    number, message = numbered
+                    if isinstance(message, Moved):
+                        fractions[number] = message.fraction_done
+                    else:
+                        done[number], fractions[number] = message, 1.0
                 while following in done:
                     yield done.pop(following)
                     following += 1
@@ -198,6 +207,14 @@ class _Answering:
                     # A job that is begun again does not take back what was said.
                     self._said = max(self._said, base + share * min(1.0, sum(fractions.values()) / max(count, 1)))
                     yield Progress(self._said)
+
+
+def _lost(lost: Lost) -> FieldViolation:
+    date = f"TDB JD {lost.time_d + J2000_TDB_JD:.5f}"
+    return FieldViolation(
+        "object.uncertainty.covariance.epoch_tdb_jd",
+        f"the nominal orbit does not get there: it meets the surface of {lost.body.name} at {date}",
+    )
 
 
 def _starts(look: Look, begins: Sequence[Candidate]) -> list[tuple[Floats, Candidate]]:
@@ -236,9 +253,11 @@ def _linear(question: Question, look: Look) -> Estimate:
 
 def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[TargetMap], *, plain: bool) -> Estimate:
     samples, total = harvest.samples, harvest.total
-    share, low, high = _interval(total, samples, plain=plain)
+    # Weights of more hits than there are clones: all of the cloud, as far as one can tell.
+    whole = max(float(samples), total.weight)
+    share, low, high = _interval(total, samples, whole, plain=plain)
     rows = [
-        Row(body, tally.time_d, *_interval(tally, samples, plain=plain), tally.hits, tally.at)
+        Row(body, tally.time_d, *_interval(tally, samples, whole, plain=plain), tally.hits, tally.at)
         for body, tally in harvest.encounters()
     ]
     notes = [*question.notes, *(f"the linear estimate does not hold: {doubt}" for doubt in look.doubts)]
@@ -247,7 +266,8 @@ def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[T
             f"virtual impactors found along the line of variations, out to {REACH_SIGMA:g} sigma: {len(found)}"
         )
     if not total.hits:
-        notes.append(f"nothing hit: 3 / {samples:,} bounds the probability with 95 % confidence")
+        drawn = samples if plain else round(WHOLE_CLOUD * samples)
+        notes.append(f"nothing hit: 3 / {drawn:,} bounds the probability with 95 % confidence")
     if harvest.unsound:
         notes.append(f"{harvest.unsound:,} of {samples:,} draws are no orbits (e < 0, or a size that contradicts it)")
     if harvest.elsewhere:
@@ -267,8 +287,15 @@ def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[T
     )
 
 
-def _interval(tally: Tally, samples: int, *, plain: bool) -> tuple[float, float, float]:
-    """The probability and its 95 % interval: a share of plain draws, or a mean of weights on a logarithmic scale."""
+def _interval(tally: Tally, samples: int, whole: float, *, plain: bool) -> tuple[float, float, float]:
+    """The probability and its 95 % interval: a share of plain draws, or a mean of weights on a logarithmic scale.
+
+    Args:
+        tally: of what hits.
+        samples: clones drawn.
+        whole: weight of the whole cloud; shares of it never add up to more than 1.
+        plain: whether draws are plain.
+    """
     if plain:
         return tally.hits / samples, *wilson(tally.hits, samples)
     if not tally.hits:
@@ -278,4 +305,5 @@ def _interval(tally: Tally, samples: int, *, plain: bool) -> tuple[float, float,
     # One hit says nothing of its own scatter: as much as its weight.
     relative = float(np.sqrt(max(variance, 1e-12 * mean**2)) / mean)
     factor = float(np.exp(NORMAL_QUANTILE * relative))
-    return min(1.0, mean), min(1.0, mean / factor), min(1.0, mean * factor)
+    share = min(1.0, tally.weight / whole)
+    return share, share / factor, min(1.0, share * factor)

@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.neo.elements import from_states
-from gateway.neo.units import J2000_TDB_JD
-from gateway.simulation.branch import barycentric, heliocentric
-from gateway.simulation.impact.passages import Passage
-from gateway.simulation.impact.question import Moved, Question, Row, TargetMap
+from gateway.neo.units import GM_SUN_AU3_D2, J2000_TDB_JD
+from gateway.simulation.bodies import Body
+from gateway.simulation.branch import Follower
+from gateway.simulation.impact.passages import NOTHING, Flight, Passage
+from gateway.simulation.impact.question import REACH_AU, Moved, Question, Row, TargetMap, mover
 from gateway.simulation.impact.target_maps import (
     ellipse,
     fitted,
@@ -31,7 +32,7 @@ from gateway.simulation.impact.target_maps import (
     same_encounter,
 )
 from gateway.simulation.impact.uncertainty import CARTESIAN, Cloud, cartesian_values, nominal_values
-from gateway.simulation.nbody import Forces, Integrator
+from gateway.simulation.scenario import Branch, Scenario
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +44,8 @@ _TREND: Final = 0.2
 _ALONG: Final = (-4.5, -3.0, -1.5, 1.5, 3.0, 4.5)
 # No Gaussian is believed so far out in its tails: a linear probability is known to be below this at best.
 TAIL: Final = 1e-10
-_STEPS_AT_ONCE: Final = 64
+# Escape from the Sun at Venus: nothing bound passes a body asked about more quickly.
+_FASTEST_AU_D: Final = float(np.sqrt(2.0 * GM_SUN_AU3_D2 / 0.72))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,15 @@ class Look:
     direction: Floats
 
 
-def first_look(question: Question, emit: Callable[[Moved], None], cancelled: Callable[[], bool]) -> Look:
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The object does not live to see the epoch of its uncertainty: what it meets before, and when."""
+
+    body: Body
+    time_d: float
+
+
+def first_look(question: Question, emit: Callable[[Moved], None], cancelled: Callable[[], bool]) -> Look | Lost:
     """Linear maps of the nominal orbit's encounters, their probabilities, and the check.
 
     Raises:
@@ -71,19 +81,25 @@ def first_look(question: Question, emit: Callable[[Moved], None], cancelled: Cal
         RuntimeError: the integrator failed.
     """
     cloud = cloud_of(question, cancelled)
+    if isinstance(cloud, Lost):
+        return cloud
     middle = np.zeros(cloud.dimensions)
-    around = linearise(cloud, middle, question, cancelled=cancelled)
-    emit(Moved(0.5))
+    moved = mover(emit, cloud.epoch_d, question.window_d[1], share=0.5)
+    around = linearise(cloud, middle, question, moved=moved, cancelled=cancelled)
     maps = [target for target in around.maps if question.window_d[0] <= target.time_d <= question.window_d[1]]
     direction = line_of_variations(maps[0]) if maps else _steepest(around.drift_au)
     points = np.array([sigma * direction for sigma in _ALONG] + [_likeliest(target) for target in maps])
-    flight, sound = fly(cloud, points, question, cancelled=cancelled)
+    moved = mover(emit, cloud.epoch_d, question.window_d[1], done=0.5, share=0.5)
+    flight, sound = fly(cloud, points, question, moved=moved, cancelled=cancelled)
     met = passages_by_clone(flight, len(points))
     doubts: list[str] = []
     if around.broken:
         doubts.append(f"{around.broken} encounters of the nominal orbit are not shared by its neighbours")
     if not sound.all():
         doubts.append("the uncertainty reaches beyond what makes an orbit")
+    gap_au = _widest_gap_au(around.flight, flight)
+    if gap_au > 2.0 * REACH_AU:
+        doubts.append(f"members along the line of variations end up to {gap_au:.2g} au apart: too far to check between")
     strangers = [p for along in met[: len(_ALONG)] for p in along if not _known(p, maps, question)]
     if strangers:
         nearest = min(strangers, key=lambda passage: passage.distance_km)
@@ -100,13 +116,14 @@ def first_look(question: Question, emit: Callable[[Moved], None], cancelled: Cal
     return Look(cloud, _disjoint(rows), tuple(doubts), direction)
 
 
-def cloud_of(question: Question, cancelled: Callable[[], bool]) -> Cloud:
+def cloud_of(question: Question, cancelled: Callable[[], bool]) -> Cloud | Lost:
     """The orbits that the object may have, around the nominal one at the epoch of its uncertainty."""
     state, orbit = question.state, question.orbit
     if question.spread_d != question.state_d:
-        a1, a2, a3 = (float(push) for push in question.pushes_au_d2)
-        forces = dataclasses.replace(question.forces, a1_au_d2=a1, a2_au_d2=a2, a3_au_d2=a3)
-        state, orbit = _moved(state, question.state_d, question.spread_d, forces, cancelled), None
+        moved = _moved(question, cancelled)
+        if isinstance(moved, Lost):
+            return moved
+        state, orbit = moved, None
     if CARTESIAN[0] in question.labels:
         nominal = cartesian_values(
             state, epoch_d=question.spread_d, icrf=question.icrf, barycentric=question.barycentric
@@ -127,12 +144,42 @@ def cloud_of(question: Question, cancelled: Callable[[], bool]) -> Cloud:
     )
 
 
-def _moved(state: Floats, from_d: float, to_d: float, forces: Forces, cancelled: Callable[[], bool]) -> Floats:
-    """(6,) a heliocentric ecliptic state at another time."""
-    integrator = Integrator(barycentric(state, from_d), from_d, forces)
-    while integrator.advance(to_d, max_steps=_STEPS_AT_ONCE, cancelled=cancelled):
-        pass
-    return heliocentric(integrator.state, to_d)
+def _moved(question: Question, cancelled: Callable[[], bool]) -> Floats | Lost:
+    """(6,) the nominal heliocentric ecliptic state at the epoch of the uncertainty."""
+    a1, a2, a3 = (float(push) for push in question.pushes_au_d2)
+    scenario = Scenario(
+        epoch_d=question.state_d,
+        baseline_state=question.state,
+        changed_state=None,
+        pushes=(),
+        duration_d=question.spread_d - question.state_d,
+        forces=dataclasses.replace(question.forces, a1_au_d2=a1, a2_au_d2=a2, a3_au_d2=a3),
+        limits_au={},
+    )
+    went = Follower(scenario, Branch.BASELINE, lambda _: None, lambda _, __: None, cancelled).follow()
+    hit = next((met for met in went.approaches if met.impact), None)
+    if hit is not None and hit.impact is not None:
+        return Lost(hit.body, hit.impact.time_d)
+    if went.final_state is None:
+        raise RuntimeError("an orbit ended without an impact")
+    return went.final_state
+
+
+def _widest_gap_au(nominal: Flight, checked: Flight) -> float:
+    """How far apart neighbours along the line of variations can be near Venus, from where they end up.
+
+    They lag behind each other by as much time anywhere; the way in that time is longest where they are quickest.
+    Whoever hit something has no neighbours.
+    """
+    half = len(_ALONG) // 2
+    order = np.array([*range(1, half + 1), 0, *range(half + 1, len(_ALONG) + 1)])
+    states = np.concatenate((nominal.states[:1], checked.states))[order]
+    alive = np.concatenate((nominal.hit_body[:1], checked.hit_body))[order] == NOTHING
+    pairs = alive[:-1] & alive[1:]
+    apart_au = np.linalg.norm(np.diff(states[:, :3], axis=0), axis=1)
+    speed_au_d = np.linalg.norm(states[:, 3:], axis=1)
+    quickened = np.maximum(1.0, _FASTEST_AU_D / np.maximum(np.minimum(speed_au_d[:-1], speed_au_d[1:]), 1e-9))
+    return float((apart_au * quickened)[pairs].max(initial=0.0))
 
 
 def _steepest(drift_au: Floats) -> Floats:

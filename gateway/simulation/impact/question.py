@@ -5,6 +5,7 @@ Times are days of TDB since J2000.0 (`time_d`).
 """
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -207,3 +208,22 @@ class Moved:
     """How far one job is, 0 to 1."""
 
     fraction_done: float
+
+
+def mover(
+    emit: Callable[[Moved], None], start_d: float, end_d: float, *, done: float = 0.0, share: float = 1.0
+) -> Callable[[float], None]:
+    """What a flight tells its days to, so that others hear of its progress.
+
+    Args:
+        emit: told how far the whole job is.
+        start_d: of the flight.
+        end_d: the same.
+        done: of the job, before it.
+        share: of the job, that it is.
+    """
+
+    def moved(time_d: float) -> None:
+        emit(Moved(done + share * min(1.0, (time_d - start_d) / (end_d - start_d))))
+
+    return moved

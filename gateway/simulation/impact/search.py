@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.passages import Passage
-from gateway.simulation.impact.question import Moved, Question, TargetMap
+from gateway.simulation.impact.question import Moved, Question, TargetMap, mover
 from gateway.simulation.impact.target_maps import (
     SAME_ENCOUNTER_D,
     fitted,
@@ -81,9 +81,8 @@ def scan(
         Cancelled: when told so.
         RuntimeError: the integrator failed.
     """
-    flight, sound = fly(
-        cloud, sigmas[:, None] * direction, question, moved=_mover(question, cloud, emit), cancelled=cancelled
-    )
+    moved = mover(emit, cloud.epoch_d, question.window_d[1])
+    flight, sound = fly(cloud, sigmas[:, None] * direction, question, moved=moved, cancelled=cancelled)
     return [
         Sighted(float(sigmas[clone]), passage.body, passage.time_d, at_km)
         for clone, passages in enumerate(passages_by_clone(flight, len(sigmas)))
@@ -94,15 +93,6 @@ def scan(
 
 def _counts(passage: Passage, question: Question) -> bool:
     return passage.body in question.bodies and question.window_d[0] <= passage.time_d <= question.window_d[1]
-
-
-def _mover(question: Question, cloud: Cloud, emit: Callable[[Moved], None]) -> Callable[[float], None]:
-    whole_d = question.window_d[1] - cloud.epoch_d
-
-    def moved(time_d: float) -> None:
-        emit(Moved(min(1.0, (time_d - cloud.epoch_d) / whole_d)))
-
-    return moved
 
 
 def candidates(sighted: Sequence[Sighted], spacing: float) -> list[Candidate]:
@@ -195,9 +185,9 @@ def refine(
     """
     z, sharpest = start, _SHARPNESS
     for iteration in range(_ITERATIONS):
-        emit(Moved(iteration / _ITERATIONS))
         until_d = min(question.window_d[1], time_d + SAME_ENCOUNTER_D + _BEYOND_D)
-        around = linearise(cloud, z, question, until_d=until_d, cancelled=cancelled)
+        moved = mover(emit, cloud.epoch_d, until_d, done=iteration / _ITERATIONS, share=1.0 / _ITERATIONS)
+        around = linearise(cloud, z, question, until_d=until_d, moved=moved, cancelled=cancelled)
         near = [m for m in around.maps if m.body is body and abs(m.time_d - time_d) <= SAME_ENCOUNTER_D]
         if not near:
             return None

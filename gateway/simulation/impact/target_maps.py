@@ -98,6 +98,7 @@ def linearise(
     question: Question,
     *,
     until_d: float | None = None,
+    moved: Callable[[float], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Linearisation:
     """The maps around one member.
@@ -107,13 +108,14 @@ def linearise(
         at: (k,) the member.
         question: what is asked.
         until_d: where to stop; the end of the window by default.
+        moved: told after each step where the members are.
         cancelled: asked before every step.
 
     Raises:
         Cancelled: when told so.
         RuntimeError: the integrator failed.
     """
-    flight, sound = fly(cloud, stencil(at), question, until_d=until_d, cancelled=cancelled)
+    flight, sound = fly(cloud, stencil(at), question, until_d=until_d, moved=moved, cancelled=cancelled)
     by_clone = passages_by_clone(flight, 2 * len(at) + 1)
     maps: list[TargetMap] = []
     broken = 0

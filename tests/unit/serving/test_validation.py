@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every violated field by its path."""
 
+import base64
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.serving.bounds import NUMBERS
-from gateway.serving.errors import InvalidRequest
+from gateway.serving.errors import InvalidRequest, status_of
 from gateway.serving.orbits import read_absolute_magnitudes, read_columns, read_orbit, read_orbits
 from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations, check
 from orrery.inference import v1
@@ -166,6 +167,19 @@ def test_many_violations_are_counted_not_listed():
     named = violated(v1.PredictColumnsRequest(orbits=columns))
     assert len(named) <= MAX_NAMED_VIOLATIONS
     assert "orbits.eccentricity[0]" in named
+
+
+def test_a_refusal_stays_small_however_long_its_words_are():
+    """gRPC takes 8 KiB of metadata for sure; more may be refused in the refusal's place."""
+    violations = Violations()
+    for row in range(5_000):
+        violations.add(f"object.uncertainty.covariance.labels[{row}]", "must be a field of a message with a long name")
+    with pytest.raises(InvalidRequest) as caught:
+        violations.raise_if_any()
+    status = status_of(caught.value, "")
+    assert 20 < len(caught.value.violations) < MAX_NAMED_VIOLATIONS
+    assert "more fields" in caught.value.violations[-1].description
+    assert len(base64.b64encode(status.SerializeToString())) < 7_500
 
 
 def columns_of(count, **changed):

@@ -10,7 +10,7 @@ import pytest
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.blocks import Harvest, Tally, fly_block
 from gateway.simulation.impact.decode import read_question
-from gateway.simulation.impact.estimate import Progress
+from gateway.simulation.impact.estimate import Progress, _sampled
 from gateway.simulation.impact.first_look import _checked, _likeliest, cloud_of, first_look
 from gateway.simulation.impact.proposals import WHOLE_CLOUD, around, whole_cloud
 from gateway.simulation.impact.question import Method, TargetMap
@@ -135,6 +135,41 @@ def test_what_is_hardly_an_orbit_is_estimated_all_the_same():
     assert any("are no orbits" in note for note in found.notes)
     assert any("beyond what makes an orbit" in note for note in found.notes)
     assert 0.0 <= found.low <= found.probability <= found.high <= 1.0
+
+
+def test_a_cloud_too_wide_to_be_looked_through_is_not_linear():
+    """Members of the line of variations end half an au apart: none is near Earth, which says nothing of those between."""
+    wide = short(bodies=(Body.EARTH,))
+    state = wide.state.copy()
+    state[3:] *= 1.02
+    aside = dataclasses.replace(
+        wide,
+        state=state,
+        spread=wide.spread * (5e7 / 20_000.0),
+        window_d=(wide.state_d, wide.state_d + 5.0),
+        samples=200,
+    )
+    look = first_look(aside, ignore, never)
+    assert not look.rows
+    assert any("too far to check between" in doubt for doubt in look.doubts)
+    found = answer(aside)
+    assert found.method is Method.MONTE_CARLO
+    assert found.high >= 3.0 / 200
+
+
+@pytest.mark.parametrize("more", [0.4, 1.0, 5.0])
+def test_rows_never_add_up_to_more_than_one(more):
+    """Heavy clones by chance: all of the cloud hits, as far as one can tell, and not more than all."""
+    asked = short(method=Method.IMPORTANCE_SAMPLING)
+    tallies = {
+        (body, 100): Tally(share, share * 5.0, 40, np.array([0.5]), 100.0)
+        for body, share in ((Body.EARTH, 70.0), (Body.MOON, 100.0 * more))
+    }
+    look = first_look(asked, ignore, never)
+    found = _sampled(asked, look, Harvest(samples=100, tallies=tallies), [a_target()], plain=False)
+    assert found.probability == pytest.approx(min(1.0, 0.7 + more))
+    assert sum(row.probability for row in found.rows) == pytest.approx(found.probability)
+    assert all(0.0 < row.low < row.probability < row.high <= 1.0 for row in found.rows)
 
 
 def test_cancelling_ends_a_block_at_its_next_step():

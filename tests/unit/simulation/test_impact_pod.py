@@ -10,8 +10,11 @@ import grpc
 import pytest
 
 from gateway.neo.units import J2000_TDB_JD
+from gateway.simulation.bodies import Body
+from gateway.simulation.branch import heliocentric
 from gateway.simulation.impact.uncertainty import CARTESIAN
 from orrery.inference import v1
+from tests.unit.simulation.made import START_D, beside
 from tests.unit.simulation.test_pod import processor_s, running
 from tests.virtual_impactors import question
 
@@ -84,9 +87,44 @@ async def test_a_caller_that_goes_away_frees_the_workers():
         with pytest.raises(asyncio.CancelledError):
             await call.read()
         over_s = processor_s(worker.pid)
-        assert (await final(stub, request())).final
+        assert (await final(stub, request(bodies=[v1.BODY_EARTH]))).final
         assert [child.pid for child in multiprocessing.active_children()] == [worker.pid]
         assert processor_s(worker.pid) - over_s < 5.0
+
+
+async def test_an_object_that_is_gone_before_its_uncertainty_holds_is_refused_by_name():
+    """It hits Earth after a week; the covariance is of three days later."""
+    asked = request(bodies=[v1.BODY_EARTH])
+    made = question((3_000.0, 0.0, 0.0), 20_000.0, days=7.0)
+    for name, value in zip(CARTESIAN, map(float, made.state), strict=True):
+        setattr(asked.object.state, name, value)
+    asked.object.uncertainty.covariance.epoch_tdb_jd += 10.0
+    asked.window.end_tdb_jd += 10.0
+    async with running() as channel:
+        call = v1.SimulationServiceStub(channel).EstimateImpact(asked)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "object.uncertainty.covariance.epoch_tdb_jd" in caught.value.details()
+    assert "EARTH" in caught.value.details()
+
+
+async def test_a_job_that_says_nothing_for_long_is_not_silence():
+    """A satellite of Earth for 100 years: its first job takes minutes, its caller hears of it all the same."""
+    asked = request()
+    state = asked.object.state
+    beside_earth = heliocentric(beside(Body.EARTH, (42_164.0, 0.0, 0.0), (0.0, 3.07, 0.0)), START_D)
+    for name, value in zip(CARTESIAN, map(float, beside_earth), strict=True):
+        setattr(state, name, value)
+    state.epoch_tdb_jd = asked.object.uncertainty.covariance.epoch_tdb_jd = START_D + J2000_TDB_JD
+    asked.window.end_tdb_jd = state.epoch_tdb_jd + 36_000.0
+    async with running() as channel:
+        call = v1.SimulationServiceStub(channel).EstimateImpact(asked)
+        said = [await call.read() for _ in range(5)]
+        call.cancel()
+    assert all(update.HasField("progress") for update in said)
+    assert said[-1].progress.fraction_done < 0.05
 
 
 async def test_what_cannot_be_is_refused_by_name():
