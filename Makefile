@@ -48,6 +48,9 @@ bench: $(INSTALLED) ## measure the physics side by side with its peers: docs/ben
 bench-scale: $(INSTALLED) ## measure a clone-year and an object of a nightly run: docs/benchmarks/scale.md (two minutes)
 	$(BIN)/python -m bench scale
 
+bench-impact: $(INSTALLED) ## measure impact estimates against the clock and against the truth: docs/benchmarks/impact.md (minutes)
+	$(BIN)/python -m bench impact
+
 bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmarks/{anomaly,gateway}.md (minutes)
 	$(BIN)/python -m bench anomaly
 	$(BIN)/python -m bench.gateway

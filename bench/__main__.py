@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m bench [physics|step-control|anomaly|scale]`: measure, print, and write docs/benchmarks/."""
+"""`python -m bench [physics|step-control|anomaly|scale|impact]`: measure, print, and write docs/benchmarks/."""
 
 import argparse
 import datetime as dt
@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from bench import anomaly, physics, pod, scale, step_control
+from bench import anomaly, impact, physics, pod, scale, step_control
 
 _FOLDER: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks"
 _PACKAGES: Final = ("numpy", "rebound", "assist", "jplephem", "grpcio", "distlink-python")
@@ -67,7 +67,9 @@ def _version(name: str) -> str:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("physics", "step-control", "anomaly", "scale"), default="physics")
+    parser.add_argument(
+        "what", nargs="?", choices=("physics", "step-control", "anomaly", "scale", "impact"), default="physics"
+    )
     what = parser.parse_args().what
     _FOLDER.mkdir(parents=True, exist_ok=True)
     if what == "physics":
@@ -79,6 +81,9 @@ def main() -> None:
     elif what == "scale":
         text = _document("The cost of clones and of nights", scale.INTRO, scale.SECTIONS)
         (_FOLDER / "scale.md").write_text(text, encoding="utf-8")
+    elif what == "impact":
+        text = _document("Impact estimates", impact.INTRO, impact.SECTIONS)
+        (_FOLDER / "impact.md").write_text(text, encoding="utf-8")
     else:
         sections = {"Steps of IAS15": step_control.report}
         text = _document("Step control", _STEPS_INTRO, sections)

@@ -138,7 +138,7 @@ def test_what_is_hardly_an_orbit_is_estimated_all_the_same():
 
 
 def test_a_cloud_too_wide_to_be_looked_through_is_not_linear():
-    """Members of the line of variations end half an au apart: none is near Earth, which says nothing of those between."""
+    """Members of the line of variations end half an au apart: none is near Earth; those between may be."""
     wide = short(bodies=(Body.EARTH,))
     state = wide.state.copy()
     state[3:] *= 1.02

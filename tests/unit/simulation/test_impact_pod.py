@@ -101,10 +101,8 @@ async def test_an_object_that_is_gone_before_its_uncertainty_holds_is_refused_by
     asked.object.uncertainty.covariance.epoch_tdb_jd += 10.0
     asked.window.end_tdb_jd += 10.0
     async with running() as channel:
-        call = v1.SimulationServiceStub(channel).EstimateImpact(asked)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while await call.read() is not grpc.aio.EOF:
-                pass
+            await final(v1.SimulationServiceStub(channel), asked)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "object.uncertainty.covariance.epoch_tdb_jd" in caught.value.details()
     assert "EARTH" in caught.value.details()
