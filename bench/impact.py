@@ -100,14 +100,14 @@ async def _speed(pool: WorkerPool) -> str:
 
 
 def cancellation() -> str:
-    """From the caller's leaving, at any time in the first two seconds, until all workers are free for others."""
+    """From the caller's leaving, at any time in the first second, until all workers are free for others."""
     return _in_pool(_cancellation)
 
 
 async def _cancellation(pool: WorkerPool) -> str:
     taken_s = []
     random = np.random.default_rng(1)
-    for after_s in random.uniform(0.1, 2.0, _CANCELLATIONS):
+    for after_s in random.uniform(0.1, 1.0, _CANCELLATIONS):
         with pool.admit() as admitted, contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(after_s)), contextlib.aclosing(estimate(_endless(), admitted)) as updates:
                 async for _ in updates:

@@ -176,7 +176,14 @@ def _fill(message: v1.ImpactConsequences, found: Consequences) -> None:
             )
         )
     reaches = [v1.BlastReach(overpressure_psi=psi, distance_km=reach) for psi, reach in found.blast_reach_km.items()]
-    message.blast.CopyFrom(v1.AirBlast(energy_mt=found.blast_energy_mt, reaches=reaches))
+    message.blast.CopyFrom(
+        v1.AirBlast(
+            energy_mt=found.blast_energy_mt,
+            reaches=reaches,
+            burst_damage_km=found.burst_damage_km,
+            burst_burns_km=found.burst_burns_km,
+        )
+    )
     if found.fireball_radius_km is not None:
         burns = found.burn_reach_km
         message.fireball.CopyFrom(

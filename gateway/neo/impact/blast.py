@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from gateway.neo.impact.domain import require
+from gateway.neo.impact.domain import HALF_AROUND_EARTH_KM, require
 
 PSI_PA: Final = 6_894.757
 AIRBURST_UNCERTAINTY: Final = 2.0
@@ -20,7 +20,6 @@ AIRBURST_UNCERTAINTY: Final = 2.0
 # Logarithms of distances scaled to a kiloton, m, between which any overpressure asked for lies.
 _LOG_LOW, _LOG_HIGH = -5.0, 20.0
 _HALVINGS: Final = 60
-_HALF_AROUND_EARTH_KM: Final = math.pi * 6_371.0084
 # Eq. 54: where the laws of near and far meet, for a kiloton.
 _CROSSOVER_M: Final = 290.0
 _CROSSOVER_PA: Final = 75e3
@@ -58,7 +57,7 @@ def reach_km(threshold_pa: float, burst_altitude_m: float, energy_mt: float) -> 
         else:
             high = middle
     slant_m = math.exp(low) * math.cbrt(energy_mt * 1e3)
-    return min(math.sqrt(max(0.0, slant_m**2 - burst_altitude_m**2)) / 1e3, _HALF_AROUND_EARTH_KM)
+    return min(math.sqrt(max(0.0, slant_m**2 - burst_altitude_m**2)) / 1e3, HALF_AROUND_EARTH_KM)
 
 
 def _law(burst_altitude_m: float) -> Callable[[float], float]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.neo.impact import blast, ground, thermal
+from gateway.neo.impact import airburst, blast, ground, thermal
 from gateway.neo.impact.domain import MEGATON_J, require
 from gateway.neo.impact.entry import Entry, enter
 from gateway.neo.impact.impactor import kinetic_energy_mt
@@ -15,7 +15,8 @@ DEFAULT_ANGLE_DEG: Final = 45.0
 """The most probable one (Shoemaker 1962)."""
 
 SOURCE: Final = (
-    "Collins, Melosh & Marcus 2005 (Earth Impact Effects Program); blast as revised with Collins et al. 2017"
+    "Collins, Melosh & Marcus 2005 (Earth Impact Effects Program); blast as revised with Collins et al. 2017; "
+    "radii of airbursts as in Mathias, Wheeler & Dotson 2017"
 )
 OVERPRESSURES_PSI: Final = (1.0, 2.0, 4.0, 10.0)
 
@@ -57,6 +58,8 @@ class Consequences:
         fireball_radius_km: None where it bursts or is too slow.
         blast_reach_km: by overpressure in psi.
         burn_reach_km: by kind of burn; empty without a fireball.
+        burst_damage_km: where it bursts, up to where the blast is 4 psi, by another scaling than the reaches.
+        burst_burns_km: where it bursts, up to where skin gets third-degree burns.
         felt: at the distances asked for.
         notes: what to keep in mind.
     """
@@ -71,6 +74,8 @@ class Consequences:
     fireball_radius_km: float | None
     blast_reach_km: dict[float, float]
     burn_reach_km: dict[thermal.Burn, float]
+    burst_damage_km: float | None
+    burst_burns_km: float | None
     felt: tuple[Felt, ...]
     notes: tuple[str, ...]
 
@@ -124,6 +129,8 @@ def assess(
         fireball_radius_km=None if heat_j is None else thermal.fireball_radius_km(heat_j),
         blast_reach_km={psi: blast.reach_km(psi * blast.PSI_PA, altitude_m, blast_mt) for psi in OVERPRESSURES_PSI},
         burn_reach_km={} if heat_j is None else {burn: thermal.reach_km(burn, heat_j) for burn in thermal.Burn},
+        burst_damage_km=airburst.damage_radius_km(altitude_m, energy_mt) if bursts else None,
+        burst_burns_km=airburst.burns_radius_km(altitude_m, energy_mt) if bursts else None,
         felt=tuple(
             Felt(
                 distance_km,
@@ -140,7 +147,7 @@ def _notes(way: Entry, density_kg_m3: float, angle_deg: float, energy_mt: float)
     notes = ["an impact on land: the sea, its waves and what lies on the ground are left out"]
     if way.burst_altitude_m is not None:
         notes.append(f"near an airburst up to {blast.AIRBURST_UNCERTAINTY:g} times the overpressure may be felt")
-        notes.append("the heat of an airburst has no law in this source")
+        notes.append("the heat of an airburst is that of all its energy, at its altitude: what is felt leaves it out")
     elif way.final_speed_km_s < _CRATERS_KM_S:
         notes.append("it lands slower than 1 km/s: a pit, not an impact crater")
     if angle_deg < _GRAZING_DEG:

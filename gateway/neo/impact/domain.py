@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The domain of impacts: what is accepted, by name."""
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -9,6 +10,9 @@ from gateway.neo.errors import InvalidImpactError, Violation
 
 MEGATON_J: Final = 4.184e15
 """Energy of a million tons of TNT, by convention."""
+
+HALF_AROUND_EARTH_KM: Final = math.pi * 6_371.0084
+"""Nothing on the ground is farther away."""
 
 # A mote of dust to the Moon's mass; a feather to twice iron's density; far below escape velocity to far above what is
 # bound to the Sun. An angle below 1 deg is a path through the atmosphere and out again, which nothing here describes.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The heat of a fireball that an impact on the ground makes; airbursts have no such law in this source.
+"""The heat of a fireball that an impact on the ground makes; those of airbursts are in `airburst`.
 
 Collins, Melosh & Marcus 2005, Meteorit. Planet. Sci. 40, 817 (EIEP), eqs. 32 to 39 and table 1.
 """
@@ -13,8 +13,9 @@ from gateway.neo.impact.domain import MEGATON_J
 LEAST_SPEED_KM_S: Final = 15.0
 """Slower impacts vaporise too little to make a fireball."""
 
-# The share of the energy that is radiated, best guess; 1e-4 to 1e-2 are possible.
-_LUMINOUS: Final = 3e-3
+LUMINOUS: Final = 3e-3
+"""The share of the energy that is radiated, best guess; 1e-4 to 1e-2 are possible."""
+
 _EARTH_RADIUS_KM: Final = 6_371.0084
 _HALVINGS: Final = 60
 
@@ -39,7 +40,7 @@ def fireball_radius_km(energy_j: float) -> float:
 
 def exposure_j_m2(distance_km: float, energy_j: float) -> float:
     """Heat on a surface that faces the fireball, less what lies below the horizon (eqs. 34 to 37)."""
-    unattenuated = _LUMINOUS * energy_j / (2.0 * math.pi * (distance_km * 1e3) ** 2)
+    unattenuated = LUMINOUS * energy_j / (2.0 * math.pi * (distance_km * 1e3) ** 2)
     return unattenuated * _share_above_horizon(distance_km, fireball_radius_km(energy_j))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.neo.errors import InvalidImpactError
-from gateway.neo.impact import Rock, assess, impactor_of
+from gateway.neo.impact import Rock, airburst, assess, blast, impactor_of
 from gateway.neo.impact.blast import PSI_PA, overpressure_pa, reach_km
 from gateway.neo.impact.entry import enter, strength_of_density_pa
 from gateway.neo.impact.impactor import diameter_of_h_m
@@ -279,6 +279,48 @@ def test_more_energy_reaches_farther_and_steeper_paths_go_deeper():
     assert reaches == sorted(reaches)
     altitudes = [assess(30.0, 2_600.0, 17.0, angle).entry.burst_altitude_m for angle in (10.0, 30.0, 60.0, 90.0)]
     assert altitudes == sorted(altitudes, reverse=True)
+
+
+@pytest.mark.parametrize("energy_mt", [0.5, 1.0, 15.0, 100.0])
+@pytest.mark.parametrize("scaled_km", [0.5, 1.0, 2.0, 2.33, 3.0, 4.0, 5.0])
+def test_two_fits_of_4_psi_agree(energy_mt, scaled_km):
+    """PAIR's scaling (Hills & Goda 1993) and Collins et al. 2017's law were fitted apart, to nuclear tests both."""
+    altitude_m = scaled_km * math.cbrt(energy_mt) * 1e3
+    fitted_km = blast.reach_km(4.0 * blast.PSI_PA, altitude_m, energy_mt)
+    assert airburst.damage_radius_km(altitude_m, energy_mt) == pytest.approx(fitted_km, rel=0.3)
+
+
+def test_damage_is_widest_at_the_optimal_height():
+    """At 2.33 km E^1/3 it is 7.51 km E^1/3: the vertex of eq. 5. From 6.39 km E^1/3 up there is none."""
+    for energy_mt in (0.01, 1.0, 300.0):
+        scale = math.cbrt(energy_mt)
+        widest_km = airburst.damage_radius_km(2.3274 * scale * 1e3, energy_mt)
+        assert widest_km == pytest.approx(7.512 * scale, rel=1e-4)
+        assert airburst.damage_radius_km(2.0 * scale * 1e3, energy_mt) < widest_km
+        assert airburst.damage_radius_km(6.39 * scale * 1e3, energy_mt) > 0.0
+        assert airburst.damage_radius_km(6.43 * scale * 1e3, energy_mt) == 0.0
+
+
+def test_tunguska_felled_trees_and_chelyabinsk_none():
+    """2,150 km2 of trees are a radius of 26 km, and 4 psi is more than a tree needs; Chelyabinsk lost its windows."""
+    tunguska = assess(60.0, 2_700.0, 20.0, 45.0)
+    assert 13.0 < tunguska.burst_damage_km < 26.0
+    assert 0.0 < tunguska.burst_burns_km < tunguska.burst_damage_km
+    chelyabinsk = assess(22.0, 3_300.0, 19.0, 20.0)
+    assert (chelyabinsk.burst_damage_km, chelyabinsk.burst_burns_km) == (0.0, 0.0)
+
+
+def test_what_does_not_burst_has_no_radii_of_a_burst():
+    found = assess(1_500.0, 2_700.0, 20.0, 30.0)
+    assert (found.burst_damage_km, found.burst_burns_km) == (None, None)
+
+
+def test_burns_reach_as_far_as_their_exposure():
+    """Eq. 6 turned around: half a sphere of the radiated energy, seen from the burst."""
+    energy_mt, altitude_m = 20.0, 5_000.0
+    slant_m = math.hypot(airburst.burns_radius_km(altitude_m, energy_mt) * 1e3, altitude_m)
+    exposure_j_m2 = 3e-3 * energy_mt * 4.184e15 / (2.0 * math.pi * slant_m**2)
+    assert exposure_j_m2 == pytest.approx(4.2e5 * energy_mt ** (1.0 / 6.0))
 
 
 def test_a_pebble_of_iron_lands_without_a_crater():

@@ -45,6 +45,8 @@ def test_an_airburst():
     assert [felt.distance_km for felt in found.felt] == [1.0, 50.0]
     assert not found.felt[0].HasField("thermal_exposure_j_m2")
     assert [reach.overpressure_psi for reach in found.blast.reaches] == [1.0, 2.0, 4.0, 10.0]
+    assert found.blast.burst_damage_km > found.blast.burst_burns_km >= 0.0
+    assert found.blast.HasField("burst_burns_km")
     assert found.energy_range_mt.p05 < found.energy_mt < found.energy_range_mt.p95
     assert "albedo 0.14 (assumed)" in found.size_source
     assert "Collins" in found.source

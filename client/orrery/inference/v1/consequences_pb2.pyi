@@ -387,8 +387,16 @@ class AirBlast(_message.Message):
 
     ENERGY_MT_FIELD_NUMBER: _builtins.int
     REACHES_FIELD_NUMBER: _builtins.int
+    BURST_DAMAGE_KM_FIELD_NUMBER: _builtins.int
+    BURST_BURNS_KM_FIELD_NUMBER: _builtins.int
     energy_mt: _builtins.float
     """The larger of what is left in the air and what reaches the ground."""
+    burst_damage_km: _builtins.float
+    """Where the body bursts: up to where the blast is 4 psi by the scaling of Hills & Goda 1993, as the PAIR model has it
+    (Mathias, Wheeler & Dotson 2017, eq. 5). Beside the reaches it tells how far laws agree.
+    """
+    burst_burns_km: _builtins.float
+    """Where the body bursts: up to where skin in the open gets third-degree burns (the same, eq. 6)."""
     @_builtins.property
     def reaches(self) -> _containers.RepeatedCompositeFieldContainer[Global___BlastReach]: ...
     def __init__(
@@ -396,12 +404,21 @@ class AirBlast(_message.Message):
         *,
         energy_mt: _builtins.float = ...,
         reaches: _abc.Iterable[Global___BlastReach] | None = ...,
+        burst_damage_km: _builtins.float | None = ...,
+        burst_burns_km: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_burst_burns_km", b"_burst_burns_km", "_burst_damage_km", b"_burst_damage_km", "burst_burns_km", b"burst_burns_km", "burst_damage_km", b"burst_damage_km"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["energy_mt", b"energy_mt", "reaches", b"reaches"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_burst_burns_km", b"_burst_burns_km", "_burst_damage_km", b"_burst_damage_km", "burst_burns_km", b"burst_burns_km", "burst_damage_km", b"burst_damage_km", "energy_mt", b"energy_mt", "reaches", b"reaches"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__burst_burns_km: _TypeAlias = _typing.Literal["burst_burns_km"]  # noqa: Y015
+    _WhichOneofArgType__burst_burns_km: _TypeAlias = _typing.Literal["_burst_burns_km", b"_burst_burns_km"]  # noqa: Y015
+    _WhichOneofReturnType__burst_damage_km: _TypeAlias = _typing.Literal["burst_damage_km"]  # noqa: Y015
+    _WhichOneofArgType__burst_damage_km: _TypeAlias = _typing.Literal["_burst_damage_km", b"_burst_damage_km"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__burst_burns_km) -> _WhichOneofReturnType__burst_burns_km | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__burst_damage_km) -> _WhichOneofReturnType__burst_damage_km | None: ...
 
 Global___AirBlast: _TypeAlias = AirBlast  # noqa: Y015
 
