@@ -95,7 +95,7 @@ async def test_a_caller_that_goes_away_frees_the_workers():
 async def test_an_object_that_is_gone_before_its_uncertainty_holds_is_refused_by_name():
     """It hits Earth after a week; the covariance is of three days later."""
     asked = request(bodies=[v1.BODY_EARTH])
-    made = question((3_000.0, 0.0, 0.0), 20_000.0, days=7.0)
+    made = question((3_000.0, 0.0, 0.0), 20_000.0, days=7.0, speed_km_s=(0.0, 30.0, 3.0))
     for name, value in zip(CARTESIAN, map(float, made.state), strict=True):
         setattr(asked.object.state, name, value)
     asked.object.uncertainty.covariance.epoch_tdb_jd += 10.0
