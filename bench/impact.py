@@ -121,7 +121,7 @@ async def _cancellation(pool: WorkerPool) -> str:
 
 
 def memory() -> str:
-    """Resident memory of the pool's process and of its workers while ten thousand clones are flown, ten years each."""
+    """Resident memory of the pool's process and of its workers while clones are flown, ten years each."""
     return _in_pool(_memory)
 
 
@@ -135,9 +135,9 @@ async def _memory(pool: WorkerPool) -> str:
             del update
             seen.append(_resident_mib(os.getpid()) + sum(_resident_mib(pid) for pid in pool.pids))
 
-        await _timed(pool, question(Method.MONTE_CARLO, _CLONES // 2), look)
+        await _timed(pool, question(Method.MONTE_CARLO, _CLONES // 4), look)
         rows.append((run + 1, *(f"{value:.1f}" for value in (seen[0], max(seen), seen[-1]))))
-    return markdown((f"{_CLONES // 2:,} clones, MiB", "first", "most", "last"), rows)
+    return markdown((f"{_CLONES // 4:,} clones, MiB", "first", "most", "last"), rows)
 
 
 def truths() -> str:
