@@ -5,6 +5,7 @@ Times are days of TDB since J2000.0 (`time_d`).
 """
 
 import enum
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,6 +24,8 @@ Floats = NDArray[np.float64]
 DEFAULT_BODIES: Final = (Body.VENUS, Body.EARTH, Body.MOON, Body.MARS)
 REACH_AU: Final = 0.05
 """Passages nearer than this are encounters: 7.5 million km, as for potentially hazardous objects."""
+
+_TELL_EVERY_S: Final = 0.2
 
 
 class Method(enum.IntEnum):
@@ -213,7 +216,7 @@ class Moved:
 def mover(
     emit: Callable[[Moved], None], start_d: float, end_d: float, *, done: float = 0.0, share: float = 1.0
 ) -> Callable[[float], None]:
-    """What a flight tells its days to, so that others hear of its progress.
+    """What a flight tells its days to after each step, so that others hear of its progress a few times a second.
 
     Args:
         emit: told how far the whole job is.
@@ -222,8 +225,13 @@ def mover(
         done: of the job, before it.
         share: of the job, that it is.
     """
+    next_s = 0.0
 
     def moved(time_d: float) -> None:
-        emit(Moved(done + share * min(1.0, (time_d - start_d) / (end_d - start_d))))
+        nonlocal next_s
+        # Each message costs the pool's process as much time as a step of some clones costs a worker.
+        if time.monotonic() >= next_s:
+            next_s = time.monotonic() + _TELL_EVERY_S
+            emit(Moved(done + share * min(1.0, (time_d - start_d) / (end_d - start_d))))
 
     return moved
