@@ -5,12 +5,12 @@
 set -eu
 folder=$1
 mkdir -p "$folder"
-no_texts='--dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/man/* --dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-include=/usr/share/doc/*/copyright'
+options='--aptopt=Acquire::Retries"5" --dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/man/* --dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-include=/usr/share/doc/*/copyright'
 # shellcheck disable=SC2086
-mmdebstrap --quiet --variant=minbase $no_texts \
+mmdebstrap --quiet --variant=minbase $options \
     --include=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv bookworm "$folder/build.tar"
 # shellcheck disable=SC2086
-mmdebstrap --quiet --variant=extract $no_texts \
+mmdebstrap --quiet --variant=extract $options \
     --include=base-files,libgomp1,libpython3.11-stdlib,libstdc++6,netbase,python3-minimal \
     --customize-hook='rm -rf "$1"/var/lib/apt "$1"/var/cache "$1"/usr/bin/dpkg* "$1"/usr/bin/mawk' \
     --customize-hook='printf "root:x:0:0::/:/nonexistent\norrery:x:10001:10001::/app:/nonexistent\n" > "$1/etc/passwd"' \

@@ -30,6 +30,15 @@ def test_an_overlay_keeps(documents, policy):
     assert list(policy(documents)) == []
 
 
+def test_jobs_keep(rendered):
+    documents = manifests.render(manifests.K8S / "jobs")
+    # What they run is the pods' own; whom they ask is nobody.
+    kept = [policy for policy in POLICIES if policy.__module__ == pod_policies.__name__]
+    kept.append(code_policies.settings_exist)
+    assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
+    assert [workload.name for workload in manifests.workloads(documents)] == ["Job/nightly"]
+
+
 @pytest.mark.parametrize("component", manifests.COMPONENTS)
 def test_each_component_works_alone(rendered, component, tmp_path):
     documents = manifests.render_component(component, tmp_path / "overlay")
