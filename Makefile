@@ -124,7 +124,7 @@ observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers 
 dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
 	$(BIN)/python -m bench.seeing.dashboard
 
-ROLES := front anomaly simulation feedback edge models
+ROLES := front anomaly simulation feedback edge models export
 
 images: models asteroid-kernel k8s-tools ## container images of every pod, by docker, podman or buildah
 	$(K8S_TOOLS)/venv/bin/hadolint $(foreach role,$(ROLES),images/$(role)/Dockerfile)
