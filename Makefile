@@ -58,6 +58,9 @@ overload: models ## five times more calls than a pod can answer: docs/benchmarks
 rollout: models ## restart every pod under load behind Envoy, none may lose a call (ROLLOUT=--short for one of each)
 	$(BIN)/python -m bench.rollout $(ROLLOUT)
 
+sizing: models ## measure what a call costs each pod: docs/benchmarks/sizing.md (two minutes)
+	$(BIN)/python -m bench.sizing
+
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
