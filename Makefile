@@ -120,6 +120,9 @@ build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(C
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
 	cd build/examples/typescript && npx tsc
 
+schemathesis: models ## hold docs/openapi.json against the running edge with 300 requests of each method (minutes)
+	ORRERY_TEST_REQUESTS=300 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_edge_schemathesis.py
+
 observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
 	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
 	$(BIN)/python -m bench.seeing.observe
