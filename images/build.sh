@@ -59,4 +59,3 @@ for role in "$@"; do
     build $bases $secrets --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
         --file "images/$role/Dockerfile" --tag "localhost/orrery/$role:$version" .
 done
-echo "$builder" >"$out/builder"
