@@ -15,7 +15,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from gateway.edge.render import OPENAPI
 
-REQUESTS = int(os.environ.get("ORRERY_TEST_REQUESTS", "10"))
+REQUESTS = int(os.environ.get("ORRERY_TEST_REQUESTS", "4"))
 DOCUMENT = json.loads(OPENAPI.read_text(encoding="utf-8"))
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 # Without the two that take the schema for the whole truth: rules that join fields are the servers' alone, and JSON has
@@ -54,8 +54,8 @@ def is_allowed(case):
     phases=[Phase.explicit, Phase.generate],
 )
 def test_the_edge_keeps_what_its_document_says(case, stack):
-    # Simulations that the document allows may take minutes.
-    reply = case.call(base_url=f"http://{stack['edge']}", headers={"grpc-timeout": "5S"}, timeout=60)
+    # Simulations that the document allows may take minutes: then it is 504.
+    reply = case.call(base_url=f"http://{stack['edge']}", headers={"grpc-timeout": "1S"}, timeout=60)
     late = reply.status_code == 504
     case.validate_response(reply, checks=[check for check in CHECKS if not (late and check is CHECKS[0])])
     if case.method == "POST" and isinstance(case.body, dict | list) and not is_allowed(case):
