@@ -61,6 +61,9 @@ overload: models ## five times more calls than a pod can answer: docs/benchmarks
 rollout: models ## restart every pod under load behind Envoy, none may lose a call (ROLLOUT=--short for one of each)
 	$(BIN)/python -m bench.rollout $(ROLLOUT)
 
+sizing: models ## measure what a call costs each pod: docs/benchmarks/sizing.md (two minutes)
+	$(BIN)/python -m bench.sizing
+
 lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -120,6 +123,9 @@ build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(C
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
 	cd build/examples/typescript && npx tsc
 
+schemathesis: models ## hold docs/openapi.json against the running edge with 300 requests of each method (minutes)
+	ORRERY_TEST_REQUESTS=300 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_edge_schemathesis.py
+
 observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
 	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
 	$(BIN)/python -m bench.seeing.observe
@@ -127,7 +133,7 @@ observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers 
 dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
 	$(BIN)/python -m bench.seeing.dashboard
 
-ROLES := front anomaly simulation feedback edge models
+ROLES := front anomaly simulation feedback edge models export
 
 images: models asteroid-kernel k8s-tools ## container images of every pod, by docker, podman or buildah
 	$(K8S_TOOLS)/venv/bin/hadolint $(foreach role,$(ROLES),images/$(role)/Dockerfile)

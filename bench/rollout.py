@@ -20,10 +20,11 @@ _CALLERS: Final = 6
 _HEADER: Final = ("restarted", "preStop s", "calls meanwhile", "lost", "slowest call s", "exit code")
 _INTRODUCTION: Final = """
 Written by `make rollout`: two fronts behind Envoy and two of each pod behind the fronts, on one machine, restarted one
-after the other under load (REST, gRPC and streams through the edge: predictions, scores, MOIDs, simulations). Numbers
-are read from `k8s/base`: preStop, grace, age of connections. A call is lost unless it ends with 200 or OK and holds the
-answer; callers do not retry, Envoy and the fronts do. It is harder than a cluster's rollout: a pod restarts in place,
-with none beside it, and no address is taken off any list, so that only health, GOAWAY and retries lead calls away.
+after the other under load (REST, gRPC and streams through the edge: predictions, scores, MOIDs, simulations, votes).
+Numbers are read from `k8s/base`: preStop, grace, age of connections. A call is lost unless it ends with 200 or OK
+and holds the answer; callers do not retry, Envoy and the fronts do. It is harder than a cluster's rollout: a pod
+restarts in place, with none beside it, and no address is taken off any list, so that only health, GOAWAY and retries
+lead calls away.
 """
 
 
@@ -51,7 +52,7 @@ async def _run(*, short: bool) -> int:
     before = " / ".join(f"{value:.1f}" for value in os.getloadavg())
     with tempfile.TemporaryDirectory(prefix="orrery-rollout-") as folder:
         async with running_topology(Path(folder)) as topology:
-            load = Load(topology.edge, _CALLERS)
+            load = Load(topology.edge.address, _CALLERS)
             sys.stdout.write(" | ".join(_HEADER) + "\n")
             async with load.running():
                 await asyncio.sleep(_SETTLE_S)

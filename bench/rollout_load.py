@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import time
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -57,7 +58,7 @@ class Load:
             httpx.AsyncClient(base_url=f"http://{self._edge}", timeout=_DEADLINE_S) as http,
             grpc.aio.insecure_channel(self._edge, options=[("grpc.enable_retries", 0)]) as channel,
         ):
-            kinds = _kinds(http, channel)
+            kinds = kinds_of_calls(http, channel)
             callers = [asyncio.create_task(self._call(kinds, i, stopped)) for i in range(self._callers)]
             try:
                 yield
@@ -85,7 +86,7 @@ class Load:
             await asyncio.sleep(_PAUSE_S)
 
 
-def _kinds(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[str, Callable[[], Awaitable[Any]]]:
+def kinds_of_calls(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[str, Callable[[], Awaitable[Any]]]:
     """By name, one call each; what it gives is false if the answer lacks what was asked for."""
     predict = v1.PredictionServiceStub(channel).Predict
     score = v1.AnomalyServiceStub(channel).ScoreAnomalies
@@ -95,6 +96,12 @@ def _kinds(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[str, Call
         reply = await http.post(path, json=_example(example))
         reply.raise_for_status()
         return reply.json().get(key)
+
+    async def vote() -> Any:
+        vote = _example("SubmitClassification") | {"request_id": str(uuid.uuid4())}
+        reply = await http.post("/api/feedback", json=vote)
+        reply.raise_for_status()
+        return reply.json()
 
     async def lines() -> Any:
         reply = await http.post("/api/simulate/stream", json=_example("StreamSimulate"))
@@ -119,6 +126,7 @@ def _kinds(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[str, Call
         "REST anomalies": lambda: post("/api/anomalies", "ScoreAnomalies", "scores"),
         "gRPC anomalies": grpc_score,
         "REST MOID": lambda: post("/api/moid", "ComputeMoid", "objects"),
+        "REST feedback": vote,
         "REST simulate": lambda: post("/api/simulate", "Simulate", "result"),
         "REST stream": lines,
         "gRPC stream": grpc_stream,

@@ -28,7 +28,11 @@ _ROLES: Final = {
     "model-server": ("tf-serving", ("",)),
     "anomaly": ("anomaly", (f"{_PACKAGE}AnomalyService",)),
     "simulation": ("simulation", (f"{_PACKAGE}SimulationService",)),
-    "front": ("front", tuple(f"{_PACKAGE}{name}Service" for name in ("Prediction", "Anomaly", "Simulation"))),
+    "feedback": ("feedback", (f"{_PACKAGE}FeedbackService",)),
+    "front": (
+        "front",
+        tuple(f"{_PACKAGE}{name}Service" for name in ("Prediction", "Anomaly", "Simulation", "Feedback")),
+    ),
 }
 _NUMBERS: Final = ("_GRACE_S", "_MAX_CONNECTION_AGE_S", "_MAX_CONNECTION_AGE_GRACE_S", "_DRAIN_DELAY_S")
 _READY_WITHIN_S: Final = 180.0
@@ -50,8 +54,8 @@ class Numbers:
 def numbers_of(manifest: str) -> Numbers:
     """Read a manifest of k8s/base."""
     text = (_ROOT / "k8s" / "base" / f"{manifest}.yaml").read_text(encoding="utf-8")
-    deployments = [document for document in yaml.safe_load_all(text) if document["kind"] == "Deployment"]
-    container = deployments[0]["spec"]["template"]["spec"]["containers"][0]
+    workloads = [found for found in yaml.safe_load_all(text) if found["kind"] in {"Deployment", "StatefulSet"}]
+    container = workloads[0]["spec"]["template"]["spec"]["containers"][0]
     stated = {entry["name"]: entry.get("value") for entry in container.get("env", ())}
     settings = {name: value for name, value in stated.items() if value and name.endswith(_NUMBERS)}
     return Numbers(float(container["lifecycle"]["preStop"]["sleep"]["seconds"]), settings)
@@ -108,42 +112,50 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """The edge's address, and the replicas in the order of a rollout."""
+    """Envoy, and the replicas in the order of a rollout."""
 
-    edge: str
+    edge: Replica
     replicas: tuple[Replica, ...]
 
 
 @contextlib.asynccontextmanager
-async def running_topology(folder: Path, replicas: int = 2) -> AsyncIterator[Topology]:
-    """Everything, ready while entered; logs are in the folder."""
+async def running_topology(
+    folder: Path, replicas: int = 2, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Topology]:
+    """Everything, ready while entered.
+
+    Args:
+        folder: for logs and votes.
+        replicas: of each pod.
+        settings: of all pods, on top of those that make a topology of them.
+    """
     pods: dict[str, list[Replica]] = {}
     for role, (manifest, _) in _ROLES.items():
         numbers = numbers_of(manifest)
-        made = [_environment(role, pods) for _ in range(replicas)]
+        made = [_environment(role, pods, folder) for _ in range(replicas)]
         pods[role] = [
-            Replica(role, address, environment, folder / f"{role}-{i}.log", numbers)
+            Replica(role, address, {**environment, **(settings or {})}, folder / f"{role}-{i}.log", numbers)
             for i, (address, environment) in enumerate(made)
         ]
     edge, health = _free_address(), _free_address()
     environment = {"ORRERY_EDGE_ADDRESS": edge, "ORRERY_EDGE_METRICS_ADDRESS": health}
     environment["ORRERY_EDGE_FRONT_ADDRESSES"] = ",".join(pod.address for pod in pods["front"])
     envoy = Replica("edge", edge, environment, folder / "edge.log", Numbers(0.0, {}))
-    everything = [envoy, *(pod for role in ("front", "anomaly", "simulation", "model-server") for pod in pods[role])]
+    everything = [envoy, *(pod for role in reversed(_ROLES) for pod in pods[role])]
     try:
         for pod in everything:
             pod.start()
         for pod in everything[1:]:
             await pod.ready()
         await asyncio.to_thread(_await_healthy, health)
-        yield Topology(edge, tuple(everything[1:]))
+        yield Topology(envoy, tuple(everything[1:]))
     finally:
         # The edge first, then the fronts: nothing asks a pod that is gone.
         for pod in everything:
             await pod.stop()
 
 
-def _environment(role: str, pods: Mapping[str, list[Replica]]) -> tuple[str, dict[str, str]]:
+def _environment(role: str, pods: Mapping[str, list[Replica]], folder: Path) -> tuple[str, dict[str, str]]:
     prefix = f"ORRERY_{role.upper().replace('-', '_')}"
     address = _free_address()
     second = "STATUS" if role == "model-server" else "METRICS"
@@ -154,6 +166,11 @@ def _environment(role: str, pods: Mapping[str, list[Replica]]) -> tuple[str, dic
             environment[f"ORRERY_FRONT_{name}_ADDRESS"] = "ipv4:" + ",".join(pod.address for pod in replicas)
     if role == "simulation":
         environment |= {"ORRERY_SIMULATION_WORKERS": "1", "ORRERY_ASTEROID_KERNEL": ""}
+    if role == "feedback":
+        # One SQLite for all: on one machine they may share it.
+        secret = folder / "secret"
+        secret.write_text("a secret of this run alone, long enough", encoding="utf-8")
+        environment |= {"ORRERY_FEEDBACK_FOLDER": str(folder), "ORRERY_FEEDBACK_SECRET_FILE": str(secret)}
     return address, environment
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Build every image with docker, podman or buildah, whichever is found first; sizes and SBOMs go to build/images.
+# Build every image with docker, podman or buildah, whichever is found first.
 # usage: build.sh ROLE...
 # ORRERY_IMAGE_BASES=debian makes the bases from Debian's packages (the default where the registry cannot be reached).
 set -eu
@@ -59,4 +59,3 @@ for role in "$@"; do
     build $bases $secrets --build-arg "VERSION=$version" --build-arg "REVISION=$revision" \
         --file "images/$role/Dockerfile" --tag "localhost/orrery/$role:$version" .
 done
-echo "$builder" >"$out/builder"

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from skl2onnx import convert_sklearn, update_registered_converter
@@ -29,6 +28,7 @@ from export.forest.isolation_forest import (
     average_path_length,
     leaf_path_lengths,
 )
+from export.quiet_onnxruntime import onnxruntime
 
 ORBITS_INPUT: Final = "orbits"
 SCORE_OUTPUT: Final = "score"

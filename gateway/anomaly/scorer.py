@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One version of the forest: the ONNX graph that scores, and the tables that turn scores into words.
 
-The one door to onnxruntime. The graph takes raw elements; features are its business: `export.forest.isolation_forest`.
+The graph takes raw elements; features are its business: `export.forest.isolation_forest`.
 """
 
 import json
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from gateway.anomaly.explanation import ForestTables
+from gateway.anomaly.quiet_onnxruntime import onnxruntime
 from gateway.drift import Reference
 from gateway.serving.checksums import check_sums
 

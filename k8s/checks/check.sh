@@ -1,5 +1,6 @@
 #!/bin/sh
-# Every overlay, as `kubectl apply -k` would send it, against Kubernetes' own schemas (offline) and checkov's rules.
+# Every overlay and the jobs, as `kubectl apply -k` would send them, against Kubernetes' own schemas (offline) and checkov's rules;
+# every Dockerfile against hadolint's.
 # usage: check.sh FOLDER_OF_TOOLS
 set -eu
 tools=$(cd "$1" && pwd)
@@ -8,7 +9,7 @@ rendered=build/k8s
 mkdir -p "$rendered"
 # Kinds whose schemas their operators bring: tests/k8s look at these.
 elsewhere='kind (Certificate|Gateway|GRPCRoute|HTTPRoute|PodMonitor|PrometheusRule|ScaledObject) '
-for overlay in k8s/overlays/*/; do
+for overlay in k8s/overlays/*/ k8s/jobs/; do
     name=$(basename "$overlay")
     file=$rendered/$name.yaml
     HOME=/nonexistent "$tools/bin/kubectl" kustomize "$overlay" >"$file"
@@ -20,5 +21,7 @@ for overlay in k8s/overlays/*/; do
     done
     echo "$name: $(grep -c '^kind:' "$file") documents are valid"
 done
+"$tools/venv/bin/hadolint" images/*/Dockerfile
+echo "hadolint: nothing found"
 "$tools/venv/bin/checkov" --config-file k8s/checks/checkov.yaml --directory "$rendered"
 echo "checkov: nothing found"

@@ -2,6 +2,7 @@
 """What the edge asks of callers by its settings: certificates, tokens, and not too much at once."""
 
 import asyncio
+import concurrent.futures
 import contextlib
 import hashlib
 import json
@@ -165,6 +166,43 @@ def test_too_much_from_one_address_is_refused_with_a_time_to_come_back(limited):
     assert codes <= {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.INVALID_ARGUMENT}
     time.sleep(wait_s)
     assert ask(limited.address, "/api/predict", EROS).status == 200
+
+
+@contextlib.contextmanager
+def counting(allowed):
+    """A service that counts for many edges, as envoy.service.ratelimit.v3 has it; in bytes: OK is 1, OVER_LIMIT 2."""
+    asked = []
+
+    def should_rate_limit(request, _context):
+        asked.append(request)
+        return b"\x08\x01" if len(asked) <= allowed else b"\x08\x02"
+
+    service = {"ShouldRateLimit": grpc.unary_unary_rpc_method_handler(should_rate_limit)}
+    server = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("envoy.service.ratelimit.v3.RateLimitService", service),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}", asked
+    finally:
+        server.stop(None).wait()
+
+
+def test_edges_share_a_limit_and_let_everybody_in_while_nobody_counts(stack, tmp_path):
+    with contextlib.ExitStack() as counter:
+        address, asked = counter.enter_context(counting(allowed=5))
+        with running_edge(tmp_path, [stack["front"]], ratelimit_address=address) as edge:
+            replies = [ask(edge.address, "/api/predict", EROS) for _ in range(12)]
+            assert b"orrery-edge" in asked[0]
+            assert b"127.0.0.1" in asked[0]
+            refused = [reply for reply in replies if reply.status == 429]
+            assert {problem_of(reply)["reason"] for reply in refused} == {"QUOTA_EXCEEDED"}
+            assert len(refused) >= 12 - 5
+            assert ask(edge.address, "/api/predict", EROS).status == 429
+            counter.close()
+            assert {ask(edge.address, "/api/predict", EROS).status for _ in range(5)} == {200}
 
 
 def _code_of_nothing(channel):

@@ -27,7 +27,6 @@ from gateway.simulation.settings import KernelSettings, SimulationSettings
 from orrery.inference.v1 import (
     anomaly_service_pb2,
     feedback_service_pb2,
-    prediction_service_pb2,
     simulation_service_pb2,
 )
 from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, workloads
@@ -48,11 +47,20 @@ READ = {
     "feedback": (FeedbackSettings, *SHARED),
     "edge": (EdgeSettings,),
     "deliver": (DeliverySettings, ModelStoreSettings),
+    # The image of the export, by its module.
+    "gateway": (FeedbackSettings,),
+    "export": (FeedbackSettings,),
 }
+# What export/paths.py reads.
+EXPORT = {"ORRERY_MODEL_STORE", "ORRERY_CATALOGUE_CACHE"}
+# What a pod's readiness is the health of. A front is ready without its backends.
 SERVICES = {
-    service.full_name
-    for module in (anomaly_service_pb2, feedback_service_pb2, prediction_service_pb2, simulation_service_pb2)
-    for service in module.DESCRIPTOR.services_by_name.values()
+    role: next(iter(module.DESCRIPTOR.services_by_name.values())).full_name
+    for role, module in (
+        ("anomaly", anomaly_service_pb2),
+        ("simulation", simulation_service_pb2),
+        ("feedback", feedback_service_pb2),
+    )
 }
 # The two names that server.cc of TensorFlow Serving sets.
 TF_SERVING_SERVICES = {"ModelService", "PredictionService"}
@@ -92,6 +100,8 @@ def settings_exist(documents):
         for container in workload.containers:
             ours = {name for name in environment(container) if name.startswith("ORRERY_")}
             known = set().union(*(names_of(settings) for settings in READ.get(role_of(container), ())))
+            if container["image"].partition(":")[0].endswith("/export"):
+                known |= EXPORT
             for name in sorted(ours - known):
                 yield f"{workload.name} {container['name']}: nothing reads {name}"
 
@@ -226,10 +236,7 @@ def _our_probe(name, container, kind, probe):
     if probe.get("grpc", {}).get("port") != health:
         yield f"{name}: {kind} does not ask the port that answers when all others are taken"
     service = probe.get("grpc", {}).get("service", "")
-    if service and service not in SERVICES:
-        yield f"{name}: {kind} asks for {service}, which no descriptor has"
-    wanted = role_of(container) != "front" and kind == "readinessProbe"
-    if bool(service) != wanted:
+    if service != (SERVICES.get(role_of(container), "") if kind == "readinessProbe" else ""):
         yield f"{name}: {kind} asks for {service or 'the process alone'}"
 
 

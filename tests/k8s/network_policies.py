@@ -17,6 +17,7 @@ ASKED = {
     "ORRERY_FEEDBACK_DATABASE_URL_FILE": ("postgres", 5432),
     "PGHOST": ("postgres", 5432),
     "ORRERY_TRACING_ENDPOINT": ("monitoring", 4317),
+    "ORRERY_CATALOGUE_CACHE": ("internet", 443),
 }
 
 
@@ -41,7 +42,7 @@ def call_graph(documents):
             for name in ASKED.keys() & found.keys():
                 yield Edge(workload.app, *ASKED[name])
             if "://" in found.get("ORRERY_DELIVERY_SOURCE", ""):
-                yield Edge(workload.app, "bucket", 443)
+                yield Edge(workload.app, "internet", 443)
     yield from _scrapes(documents)
     for workload, container in edges(documents):
         with only(environment(container)):
@@ -85,7 +86,7 @@ def _peers(peers, apps):
         return
     for peer in peers:
         if "ipBlock" in peer:
-            yield "bucket"
+            yield "internet"
         elif "namespaceSelector" in peer:
             yield peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
         else:

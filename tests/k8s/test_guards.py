@@ -191,6 +191,12 @@ GUARDS = {
         lambda d: server(d, "anomaly")["readinessProbe"]["grpc"].update(service="orrery.inference.v1.Anomaly"),
         code_policies.probed,
     ),
+    "another pod's service": (
+        lambda d: find(d, "StatefulSet", "feedback")["spec"]["template"]["spec"]["containers"][0]["readinessProbe"][
+            "grpc"
+        ].update(service="orrery.inference.v1.SimulationService"),
+        code_policies.probed,
+    ),
     "a probe's port": (
         lambda d: server(d, "anomaly")["livenessProbe"]["grpc"].update(port=50052),
         code_policies.probed,

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every overlay keeps every policy, and no policy is kept once its guard is gone."""
 
+import json
+import re
+
 import pytest
 
 from tests.k8s import code_policies, manifests, network_policies, pod_policies
@@ -30,9 +33,39 @@ def test_an_overlay_keeps(documents, policy):
     assert list(policy(documents)) == []
 
 
+def test_jobs_keep(rendered):
+    documents = manifests.render(manifests.K8S / "jobs")
+    # What they run is the pods' own; whom they ask is nobody.
+    kept = [policy for policy in POLICIES if policy.__module__ == pod_policies.__name__]
+    kept.append(code_policies.settings_exist)
+    assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
+    assert [workload.name for workload in manifests.workloads(documents)] == ["Job/nightly"]
+
+
 @pytest.mark.parametrize("component", manifests.COMPONENTS)
 def test_each_component_works_alone(rendered, component, tmp_path):
     documents = manifests.render_component(component, tmp_path / "overlay")
     # Components bring the policies of what they add; who may call whom is whole with components/network-policy only.
     kept = [policy for policy in POLICIES if policy is not network_policies.along_the_call_graph]
     assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
+
+
+def test_every_secret_that_must_be_made_is_in_the_guide(rendered):
+    guide = (manifests.PROJECT_ROOT / "docs" / "operations.md").read_text()
+    listed = set(re.findall(r"^   \| `([\w-]+)` \|", guide, re.MULTILINE))
+    text = json.dumps(rendered["production"])
+    named = set(re.findall(r'"secretName": "([\w-]+)"', text))
+    named |= set(re.findall(r'"(?:secretKeyRef|secretRef)": \{[^}]*"name": "([\w-]+)"', text))
+    gateway = next(d for d in rendered["production"] if d["kind"] == "Gateway")
+    named |= {c["name"] for listener in gateway["spec"]["listeners"] for c in listener["tls"]["certificateRefs"]}
+    issued = {d["spec"]["secretName"] for d in rendered["production"] if d["kind"] == "Certificate"}
+    assert named - issued == listed
+
+
+def test_what_the_guide_applies_is_there():
+    guide = (manifests.PROJECT_ROOT / "docs" / "operations.md").read_text()
+    applied = re.findall(r"kubectl apply -k (\S+)", guide)
+    assert applied
+    for folder in applied:
+        assert (manifests.PROJECT_ROOT / folder / "kustomization.yaml").exists()
+    assert set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE)) == set(manifests.OVERLAYS)
