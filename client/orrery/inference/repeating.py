@@ -21,9 +21,7 @@ LONGEST_PAUSE_S: Final = 2.0
 class Patience:
     """How often one request is made, and when."""
 
-    def __init__(
-        self, request: v1.SubmitClassificationRequest | v1.EraseContributorRequest, patience_s: float
-    ) -> None:
+    def __init__(self, request: v1.SubmitClassificationRequest | v1.EraseContributorRequest, patience_s: float) -> None:
         """Begin now.
 
         Args:
