@@ -35,7 +35,7 @@ test: models $(TRITON_CLIENT) ## run all tests
 test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQLite and with PostgreSQL included (minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "no PostgreSQL here: its half will be skipped (apt install postgresql)"
 	ORRERY_TEST_KILLS=60 $(BIN)/python -m pytest tests/unit/feedback tests/contract/test_feedback.py \
-	    tests/contract/test_feedback_trouble.py tests/reliability/test_feedback_losses.py
+	    tests/contract/test_feedback_trouble.py tests/contract/test_client_feedback.py tests/reliability/test_feedback_losses.py
 
 accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
 	$(BIN)/python -m pytest tests/accuracy

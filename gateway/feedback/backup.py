@@ -114,13 +114,13 @@ def _copy_models(source: Path, target: Path) -> list[str]:
     """Copy a model store, what is hidden (half-written versions) left out.
 
     Returns:
-        The versions in it, "name/version".
+        The versions in it, "name/version"; of challengers and retired ones with the folder before.
     """
     if source.is_dir():
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), symlinks=True)
     else:
         target.mkdir(parents=True)
-    sums = sorted(target.glob(f"*/*/{SUMS_FILE}"))
+    sums = sorted(target.rglob(SUMS_FILE))
     for one in sums:
         check_sums(one.parent)
     return [str(one.parent.relative_to(target)) for one in sums]

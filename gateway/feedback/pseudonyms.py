@@ -75,7 +75,7 @@ def read_secret(settings: StoreSettings) -> SecretStr:
     if settings.secret_file is not None:
         return SecretStr(settings.secret_file.read_text(encoding="utf-8").strip())
     if settings.database_url is not None or settings.database_url_file is not None:
-        raise ValueError("set ORRERY_FEEDBACK_FILE_NAME or ORRERY_FEEDBACK_SECRET: pods that share a store share it")
+        raise ValueError("set ORRERY_FEEDBACK_SECRET_FILE or ORRERY_FEEDBACK_SECRET: pods that share a store share it")
     return SecretStr(_made_once(settings.folder / FILE_NAME))
 
 

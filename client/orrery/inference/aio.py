@@ -16,6 +16,7 @@ from orrery.inference import methods, questions, v1
 from orrery.inference.calling import Calling, Window, can_go_on
 from orrery.inference.channel import Tls, Token, bearer, open_async_channel
 from orrery.inference.errors import InferenceError
+from orrery.inference.repeating import Patience
 from orrery.inference.tables import table_of
 
 if TYPE_CHECKING:
@@ -78,6 +79,36 @@ class AsyncInferenceClient:
     ) -> v1.ComputeMoidResponse:
         """See `InferenceClient.compute_moid`."""
         return await self._run(questions.compute_moid(self._start, objects, planets, certify=certify))
+
+    async def submit_classification(
+        self, vote: v1.SubmitClassificationRequest, *, timeout_s: float | None = None
+    ) -> v1.VoteReceipt:
+        """See `InferenceClient.submit_classification`."""
+        reply: v1.SubmitClassificationResponse = await self._until_kept(methods.SUBMIT_CLASSIFICATION, vote, timeout_s)
+        return reply.receipt
+
+    async def get_consensus(
+        self, designations: Iterable[str], *, timeout_s: float | None = None
+    ) -> v1.GetConsensusResponse:
+        """See `InferenceClient.get_consensus`."""
+        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.timeout_s if timeout_s is None else timeout_s)
+        return await self._run(questions.get_consensus(start, designations))
+
+    async def export_contributor(
+        self, contributor_token: str, *, timeout_s: float | None = None
+    ) -> v1.ExportContributorResponse:
+        """See `InferenceClient.export_contributor`."""
+        request = v1.ExportContributorRequest(contributor_token=contributor_token)
+        whole = v1.ExportContributorResponse()
+        async for part in self.ask_stream(methods.EXPORT_CONTRIBUTOR, request, timeout_s=timeout_s):
+            whole.MergeFrom(part)
+        return whole
+
+    async def erase_contributor(
+        self, request: v1.EraseContributorRequest, *, timeout_s: float | None = None
+    ) -> v1.EraseContributorResponse:
+        """See `InferenceClient.erase_contributor`."""
+        return await self._until_kept(methods.ERASE_CONTRIBUTOR, request, timeout_s)
 
     @overload
     async def predict_columns(
@@ -234,6 +265,17 @@ class AsyncInferenceClient:
             plan.close()
             if call is not None:
                 call.cancel()
+
+    async def _until_kept(self, method: Method[Any, Reply], request: Any, timeout_s: float | None) -> Reply:
+        patience = Patience(request, method.timeout_s if timeout_s is None else timeout_s)
+        while True:
+            try:
+                return await self.ask(method, request, timeout_s=patience.left_s)
+            except InferenceError as refusal:
+                pause_s = patience.pause_s(refusal)
+                if pause_s is None:
+                    raise
+            await asyncio.sleep(pause_s)
 
     async def _stream(
         self,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -14,6 +15,7 @@ from orrery.inference import methods, questions, v1
 from orrery.inference.calling import Calling, Window, can_go_on
 from orrery.inference.channel import Tls, Token, bearer, open_channel
 from orrery.inference.errors import InferenceError
+from orrery.inference.repeating import Patience
 from orrery.inference.tables import table_of
 
 if TYPE_CHECKING:
@@ -91,6 +93,49 @@ class InferenceClient:
     ) -> v1.ComputeMoidResponse:
         """How near do the orbits come? To Earth unless told; proved if certify."""
         return self._run(questions.compute_moid(self._start, objects, planets, certify=certify))
+
+    def submit_classification(
+        self, vote: v1.SubmitClassificationRequest, *, timeout_s: float | None = None
+    ) -> v1.VoteReceipt:
+        """Hand in a vote; when this returns, it is on disk.
+
+        It is handed in again, and kept once, while the gateway is away or says "later", until 10 s unless told have
+        passed. After an error hand in the same message again, whenever you like: it may or may not have been kept, and
+        is not kept twice.
+
+        Args:
+            vote: is given a random request_id if it has none.
+            timeout_s: of all attempts together.
+        """
+        return self._until_kept(methods.SUBMIT_CLASSIFICATION, vote, timeout_s).receipt
+
+    def get_consensus(self, designations: Iterable[str], *, timeout_s: float | None = None) -> v1.GetConsensusResponse:
+        """What do citizens' votes on these objects amount to? Any number of objects, each part within 10 s."""
+        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.timeout_s if timeout_s is None else timeout_s)
+        return self._run(questions.get_consensus(start, designations))
+
+    def export_contributor(
+        self, contributor_token: str, *, timeout_s: float | None = None
+    ) -> v1.ExportContributorResponse:
+        """Everything that is held about a contributor, in one message; without `contributor` if that is nothing."""
+        request = v1.ExportContributorRequest(contributor_token=contributor_token)
+        whole = v1.ExportContributorResponse()
+        for part in self.ask_stream(methods.EXPORT_CONTRIBUTOR, request, timeout_s=timeout_s):
+            whole.MergeFrom(part)
+        return whole
+
+    def erase_contributor(
+        self, request: v1.EraseContributorRequest, *, timeout_s: float | None = None
+    ) -> v1.EraseContributorResponse:
+        """Erase a contributor's votes and key for good.
+
+        Tried again like a vote, within 30 s unless told; the same message gets the same answer.
+
+        Args:
+            request: is given a random request_id if it has none.
+            timeout_s: of all attempts together.
+        """
+        return self._until_kept(methods.ERASE_CONTRIBUTOR, request, timeout_s)
 
     @overload
     def predict_columns(
@@ -272,6 +317,17 @@ class InferenceClient:
             return answer
         finally:
             plan.close()
+
+    def _until_kept(self, method: Method[Any, Reply], request: Any, timeout_s: float | None) -> Reply:
+        patience = Patience(request, method.timeout_s if timeout_s is None else timeout_s)
+        while True:
+            try:
+                return self.ask(method, request, timeout_s=patience.left_s)
+            except InferenceError as refusal:
+                pause_s = patience.pause_s(refusal)
+                if pause_s is None:
+                    raise
+            time.sleep(pause_s)
 
     def _stream(
         self,

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _DETAILS_KEY = "grpc-status-details-bin"
 _REQUEST_ID_KEY = "x-request-id"
-# The row in the path of a field: objects[3].elements.eccentricity, orbits.eccentricity[3].
-_ROW = re.compile(r"^(objects|orbits\.\w+)\[(\d+)\]")
+# The row in the path of a field: objects[3].elements.eccentricity, orbits.eccentricity[3], designations[3].
+_ROW = re.compile(r"^(objects|orbits\.\w+|designations)\[(\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)

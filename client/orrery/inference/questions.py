@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PARTS_UNDER_WAY: Final = 4
 MAX_ROWS: Final = 1_000
+MAX_DESIGNATIONS: Final = 100
 # Half of what a message may hold: objects with covariances are large.
 _MAX_ROWS_BYTES: Final = 8 * 1024 * 1024
 
@@ -94,6 +95,17 @@ def compute_moid_columns(start: Starter, table: Table, planet: v1.Planet.ValueTy
         for row, part in parts_of(table)
     )
     return _tabled(table, _asked(start, methods.COMPUTE_MOID_COLUMNS, requests))
+
+
+def get_consensus(start: Starter, designations: Iterable[str]) -> Plan[v1.GetConsensusResponse]:
+    """Rows of consensus."""
+    rows = list(designations)
+    # No objects make an empty request, for the servers to refuse.
+    requests = (
+        (row, v1.GetConsensusRequest(designations=rows[row : row + MAX_DESIGNATIONS]))
+        for row in range(0, max(1, len(rows)), MAX_DESIGNATIONS)
+    )
+    return _asked(start, methods.GET_CONSENSUS, requests)
 
 
 def simulate(start: Starter, scenario: v1.Scenario) -> Plan[v1.SimulationResult]:

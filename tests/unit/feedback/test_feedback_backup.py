@@ -33,11 +33,12 @@ def files(folder):
 
 @pytest.fixture
 def models(tmp_path):
-    """A model store of one version."""
-    version = tmp_path / "models" / "neo_classifier" / "20261123122213"
-    version.mkdir(parents=True)
-    (version / "weights").write_bytes(b"weights")
-    (version / "SHA256SUMS").write_text(f"{hashlib.sha256(b'weights').hexdigest()}  weights\n")
+    """A model store of one version, and one that challenges it."""
+    for place in ("neo_classifier/20261123122213", "challengers/neo_classifier/20261124080000"):
+        version = tmp_path / "models" / place
+        version.mkdir(parents=True)
+        (version / "weights").write_bytes(b"weights")
+        (version / "SHA256SUMS").write_text(f"{hashlib.sha256(b'weights').hexdigest()}  weights\n")
     shutil.copy(version / "weights", tmp_path / "models" / "NUMBERS.md")
     (tmp_path / "models" / ".half-written").mkdir()
     return tmp_path / "models"
@@ -76,7 +77,10 @@ def test_a_restored_store_is_the_one_backed_up(filled, elsewhere, models, tmp_pa
     backup = tmp_path / "backups" / "monday"
     manifest = back_up(filled.database, models, backup)
     assert manifest["rows"]["votes"] == 11
-    assert manifest["model_versions"] == ["neo_classifier/20261123122213"]
+    assert manifest["model_versions"] == [
+        "challengers/neo_classifier/20261124080000",
+        "neo_classifier/20261123122213",
+    ]
     before = everything(filled)
     keep(filled, "after the backup", by=token())
     with Store(elsewhere) as store:
@@ -126,6 +130,14 @@ def test_a_changed_backup_is_refused(filled, elsewhere, models, tmp_path):
     with Store(elsewhere) as store, pytest.raises(NotWhole):
         restore(store.database, tmp_path / "no models", backup, force=False)
     assert not (tmp_path / "no models").exists()
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_version_that_is_not_what_was_published_is_not_backed_up(filled, models, tmp_path):
+    (models / "challengers" / "neo_classifier" / "20261124080000" / "weights").write_bytes(b"weight?")
+    with pytest.raises(NotWhole, match="weights"):
+        back_up(filled.database, models, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
 
 
 def test_a_backup_is_never_written_over_another(filled, models, tmp_path):
