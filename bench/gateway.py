@@ -45,11 +45,15 @@ _OPTIONS: Final = [
 ]
 _READY_WITHIN_S: Final = 180.0
 
+# argv: its own address and, to be a relay of bytes and nothing else, another echo's.
 _ECHO: Final = """
 import asyncio, grpc, sys
-async def echo(request, context):
-    return request
 async def main():
+    relay = sys.argv[2:]
+    method = "/orrery.inference.v1.PredictionService/Predict"
+    onward = grpc.aio.insecure_channel(relay[0]).unary_unary(method) if relay else None
+    async def echo(request, context):
+        return await onward(request, timeout=30.0) if relay else request
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     handler = grpc.method_handlers_generic_handler(
         "orrery.inference.v1.PredictionService", {"Predict": grpc.unary_unary_rpc_method_handler(echo)}
@@ -68,7 +72,7 @@ Measure: TypeAlias = Callable[[], Awaitable[float]]
 async def _pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     """Channels to running pods: two fronts, with and without the cache, and the echo, by name."""
     names = ("model-server", "anomaly", "front", "uncached")
-    address = {name: _free_address() for name in (*names, "echo")}
+    address = {name: _free_address() for name in (*names, "echo", "relay")}
     common = {
         "ORRERY_MODEL_SERVER_ADDRESS": address["model-server"],
         "ORRERY_MODEL_SERVER_STATUS_ADDRESS": _free_address(),
@@ -81,6 +85,7 @@ async def _pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     async with contextlib.AsyncExitStack() as stack:
         commands = {name: ["-m", "gateway", "front" if name == "uncached" else name] for name in names}
         commands["echo"] = ["-c", _ECHO, address["echo"]]
+        commands["relay"] = ["-c", _ECHO, address["relay"], address["echo"]]
         for name, command in commands.items():
             own = {"ORRERY_FRONT_ADDRESS": address.get(name, ""), "ORRERY_FRONT_METRICS_ADDRESS": _free_address()}
             if name == "uncached":
@@ -191,6 +196,7 @@ async def single_calls(channels: Mapping[str, grpc.aio.Channel]) -> str:
                 "bare grpc.aio echo of the Predict request": _closed_loop(
                     channels["echo"], _PREDICT, predict, concurrency
                 ),
+                "bare grpc.aio relay before that echo": _closed_loop(channels["relay"], _PREDICT, predict, concurrency),
                 "Predict, cache off": _closed_loop(channels["uncached"], _PREDICT, predict, concurrency),
                 "Predict, the same object again and again, cache on": _closed_loop(
                     channels["front"], _PREDICT, predict, concurrency
@@ -254,6 +260,7 @@ async def streams(channels: Mapping[str, grpc.aio.Channel]) -> str:
 async def columns(channels: Mapping[str, grpc.aio.Channel]) -> str:
     """100,000 objects in one call: the model server alone, the front, the anomaly pod."""
     request = v1.PredictColumnsRequest(orbits=_columns(_COLUMNS))
+    bare = v1.PredictColumnsRequest(orbits=request.orbits, without_definition=True)
     scored = v1.ScoreAnomalyColumnsRequest(orbits=request.orbits)
     orbits = request.orbits
     q = np.array(orbits.semi_major_axis_au) * (1.0 - np.array(orbits.eccentricity))
@@ -280,6 +287,7 @@ async def columns(channels: Mapping[str, grpc.aio.Channel]) -> str:
         {
             "raw Predict to the model server, no exact rule": _seconds_of(ask_raw, _COLUMNS),
             "PredictColumns through the front": _seconds_of(lambda: ask(predict, request), _COLUMNS),
+            "PredictColumns without the definition": _seconds_of(lambda: ask(predict, bare), _COLUMNS),
             "ScoreAnomalyColumns, direct to the pod": _seconds_of(lambda: ask(direct, scored), _COLUMNS),
             "ScoreAnomalyColumns through the front": _seconds_of(lambda: ask(score, scored), _COLUMNS),
         }

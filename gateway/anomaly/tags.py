@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.neo.orbit_class import OrbitClass, classify
+from gateway.neo.orbit_class import ATIRA_MAX_APHELION_AU
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -23,17 +23,16 @@ def orbit_tags(rows: Floats) -> list[list[str]]:
     Args:
         rows: (N, 3 or more) q (au), e < 1, i (deg).
     """
-    classes = classify(rows[:, 0], rows[:, 1]).tolist()
-    return [_tags(q, e, i, number) for (q, e, i), number in zip(rows[:, :3].tolist(), classes, strict=True)]
+    return [_tags(q, e, i) for q, e, i in rows[:, :3].tolist()]
 
 
-def _tags(q: float, e: float, i: float, orbit_class: int) -> list[str]:
+def _tags(q: float, e: float, i: float) -> list[str]:
     a = q / (1.0 - e)
     rules = (
         ("co-orbital", abs(a - 1.0) < 0.01),
         ("minimoon-like", e < 0.06 and i < 2.5 and 0.95 < a < 1.05),
         ("retrograde", i > 90.0),
-        ("atira", orbit_class == OrbitClass.ATIRA),
+        ("atira", q * (1.0 + e) < ATIRA_MAX_APHELION_AU * (1.0 - e)),
         ("sun-grazing", q < 0.1),
     )
     return [tag for tag, holds in rules if holds]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from time import monotonic
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,10 @@ from gateway.front import metrics
 from gateway.serving.errors import DeadlineExceeded
 
 Floats = NDArray[np.float64]
+
+
+_PATIENCE: Final = 12
+"""Of 4, 6 and 12 the best at 64 callers: a merged call costs the model server the same whoever shares it."""
 
 
 class Divisible(Protocol):
@@ -76,7 +80,7 @@ class MicroBatcher(Generic[Answer]):
             ask: `ask(selector, rows, timeout=s, metadata=m)` puts the question to the backend.
             most_rows: in a merged call; a caller with more goes alone.
             most_under_way: calls of one selector at a time.
-            linger_s: how long callers who were there before are waited for. While a call is under way it has four
+            linger_s: how long callers who were there before are waited for. While a call is under way it has twelve
                 times as long to come back before another one leaves: a slow backend is asked several things at once.
         """
         self._ask = ask
@@ -140,7 +144,7 @@ class MicroBatcher(Generic[Answer]):
         if lane.rows >= self._most_rows:
             return 0.0
         if lane.under_way:
-            return lane.turned_s + 4 * self._linger_s
+            return lane.turned_s + _PATIENCE * self._linger_s
         if len(lane.waiting) >= lane.expected:
             return 0.0
         return max(lane.turned_s, lane.waiting[0].since_s) + self._linger_s

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
-from gateway.front.rules import Verdicts, judge
+from gateway.front.rules import NO_VERDICTS, Verdicts, judge
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import Answer, TensorFlowServing
 from gateway.serving.errors import ModelUnusable
@@ -34,7 +34,7 @@ class Judgement:
         pha_probability: (N,).
         potentially_hazardous: (N,) by the network.
         class_probabilities: (N, 4) of Atira, Aten, Apollo, Amor.
-        rules: the definitions' verdicts.
+        rules: the definitions' verdicts; empty columns where they were not asked for.
         version: of the model; one for all rows.
     """
 
@@ -74,27 +74,30 @@ class Judges:
         # What a version says of itself never changes: (variant, training data).
         self._descriptions: dict[int, tuple[str, str]] = {}
 
-    async def judge(self, selector: bytes, rows: Floats, budget: dict[str, Any]) -> Judgement:
+    async def judge(
+        self, selector: bytes, rows: Floats, budget: dict[str, Any], *, definition: bool = True
+    ) -> Judgement:
         """Everything there is to say of some orbits, by one version of the model.
 
         Args:
             selector: a serialised ModelSelector.
             rows: (N, 7), see `gateway.front.rules.COLUMNS`; checked.
             budget: timeout and metadata, see `gateway.serving.channels.onward`.
+            definition: apply the definitions too; without them the network is asked apart from other callers.
 
         Raises:
             ServingError: there is no such version, or the model server is away, too slow or too busy.
         """
-        if len(rows) <= self._most_rows:
+        if definition and len(rows) <= self._most_rows:
             return await self._batcher.submit(selector, rows, **budget)
         async with asyncio.timeout(None) as limit:
             limit.reschedule(asyncio.get_running_loop().time() + budget["timeout"])
-            parts = await self._parts(selector, rows, budget)
+            parts = await self._parts(selector, rows, budget, definition)
             versions = {part.version for part in parts}
             if len(versions) > 1:
                 # Another version came between the parts: once more, all of it from the newer one.
                 pinned = v1.ModelSelector(version=max(versions)).SerializeToString()
-                parts = await self._parts(pinned, rows, budget)
+                parts = await self._parts(pinned, rows, budget, definition)
         return _joined(parts)
 
     async def describe(self, version: int, selector: v1.ModelSelector, budget: dict[str, Any]) -> v1.ModelSpec:
@@ -113,22 +116,24 @@ class Judges:
             training_data=training_data,
         )
 
-    async def _parts(self, selector: bytes, rows: Floats, budget: dict[str, Any]) -> list[Judgement]:
+    async def _parts(self, selector: bytes, rows: Floats, budget: dict[str, Any], definition: bool) -> list[Judgement]:
         async def divided() -> AsyncIterator[Floats]:
             for start in range(0, len(rows), self._part_rows):
                 yield rows[start : start + self._part_rows]
 
-        ask = partial(self._ask, selector, **budget)
+        ask = partial(self._ask, selector, definition=definition, **budget)
         most = self._parts_under_way
         return [part async for part in in_order(divided(), ask, weigh=len, most_messages=most, most_weight=len(rows))]
 
-    async def _ask(self, selector: bytes, rows: Floats, **budget: Any) -> Judgement:
+    async def _ask(self, selector: bytes, rows: Floats, *, definition: bool = True, **budget: Any) -> Judgement:
         metrics.BATCH_ROWS.observe(len(rows))
         inputs = {"orbits": np.ascontiguousarray(rows[:, :MODEL_COLUMNS])}
         choice = v1.ModelSelector.FromString(selector)
         asking = asyncio.ensure_future(self._models.predict("serving_default", inputs, choice, **budget))
         try:
-            if len(rows) <= _FEW_ROWS:
+            if not definition:
+                rules = NO_VERDICTS
+            elif len(rows) <= _FEW_ROWS:
                 # One turn of the loop, so that the question is on its way before this thread computes.
                 await asyncio.sleep(0)
                 rules = judge(rows)
@@ -137,7 +142,8 @@ class Judges:
             answer = await asking
             said = _judgement(answer, rules, len(rows), self._name)
             metrics.ANSWERS.labels(answer.version).inc()
-            metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
+            if definition:
+                metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
             return said
         finally:
             asking.cancel()

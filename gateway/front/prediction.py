@@ -104,7 +104,8 @@ class PredictionServicer(v1.PredictionServiceServicer):
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         few = len(request.orbits.eccentricity) <= _FEW_ROWS
         rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
-        said, arm = await self._rollout.judge(self._rollout.choose(request.model, rows), rows, budget)
+        arm = self._rollout.choose(request.model, rows)
+        said, arm = await self._rollout.judge(arm, rows, budget, definition=not request.without_definition)
         model = await self._judges.describe(said.version, arm.model, budget)
         return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)
 

@@ -108,7 +108,9 @@ class Rollout:
             return self._canary
         return self._stable if self._has_stable else self._newest
 
-    async def judge(self, arm: Arm, rows: Floats, budget: dict[str, Any]) -> tuple[Judgement, Arm]:
+    async def judge(
+        self, arm: Arm, rows: Floats, budget: dict[str, Any], *, definition: bool = True
+    ) -> tuple[Judgement, Arm]:
         """Have rows judged that way, or where its label has just gone, the next one.
 
         Returns:
@@ -117,7 +119,9 @@ class Rollout:
         Raises:
             ServingError: as `Judges.judge`.
         """
-        said, arm = await self._along(arm, lambda way: self._judges.judge(way.selector, rows, budget))
+        said, arm = await self._along(
+            arm, lambda way: self._judges.judge(way.selector, rows, budget, definition=definition)
+        )
         for observe in self._observers:
             observe(rows, said)
         return said, arm

@@ -33,6 +33,10 @@ class Verdicts:
     orbit_class: NDArray[np.int8]
 
 
+NO_VERDICTS: Final = Verdicts(np.empty(0), np.empty(0, np.bool_), np.empty(0, np.int8))
+"""Of nothing."""
+
+
 def judge(rows: Floats) -> Verdicts:
     """Apply the definitions.
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import contextlib
 import random
 import re
+import secrets
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -277,7 +277,7 @@ def _request_id_of(metadata: Any) -> str:
     for key, value in metadata:
         if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
-    return uuid.uuid4().hex
+    return secrets.token_hex(16)
 
 
 class _Observed:

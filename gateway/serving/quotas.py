@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import unquote
 
@@ -86,6 +87,7 @@ def cost_of(size_bytes: int) -> float:
     return max(1.0, size_bytes / BYTES_PER_OBJECT)
 
 
+@lru_cache(maxsize=4096)
 def network_of(peer: str) -> str:
     """The caller's address without its port, of gRPC's name for a peer.
 

@@ -116,6 +116,7 @@ async def test_more_columns_than_one_part_are_answered_whole(model_server):
     ):
         stub = v1.PredictionServiceStub(channel)
         reply = await stub.PredictColumns(v1.PredictColumnsRequest(orbits=orbits), timeout=30)
+        bare = await stub.PredictColumns(v1.PredictColumnsRequest(orbits=orbits, without_definition=True), timeout=30)
         one = (await stub.Predict(v1.PredictRequest(objects=[item(0.5)]), timeout=30)).predictions[0]
     assert list(reply.pha_probability) == pytest.approx([expected(magnitude) for magnitude in magnitudes], rel=1e-4)
     assert list(reply.potentially_hazardous) == [probability >= 0.5 for probability in reply.pha_probability]
@@ -124,3 +125,7 @@ async def test_more_columns_than_one_part_are_answered_whole(model_server):
     assert list(reply.definition_potentially_hazardous) == [one.definition.potentially_hazardous] * count
     assert list(reply.orbit_class) == [one.orbit_class] * count
     assert reply.model.version == 1
+    bare_columns = {field.name for field, _ in bare.ListFields()}
+    assert bare_columns == {"pha_probability", "potentially_hazardous", "orbit_class", "model"}
+    assert bare.pha_probability == reply.pha_probability
+    assert bare.orbit_class == reply.orbit_class

@@ -183,6 +183,9 @@ class PredictColumnsRequest(_message.Message):
 
     ORBITS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    WITHOUT_DEFINITION_FIELD_NUMBER: _builtins.int
+    without_definition: _builtins.bool
+    """Ask the network alone: the columns of the definition stay empty, and large requests are answered sooner."""
     @_builtins.property
     def orbits(self) -> _orbit_pb2.OrbitColumns:
         """absolute_magnitude_h is required."""
@@ -194,10 +197,11 @@ class PredictColumnsRequest(_message.Message):
         *,
         orbits: _orbit_pb2.OrbitColumns | None = ...,
         model: _model_pb2.ModelSelector | None = ...,
+        without_definition: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "orbits", b"orbits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "orbits", b"orbits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "orbits", b"orbits", "without_definition", b"without_definition"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
