@@ -3,21 +3,17 @@
 
 import asyncio
 import itertools
-import os
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from http import HTTPStatus
 from typing import Final, TypeAlias
 
-import aiohttp
 import grpc
 import numpy as np
 
 from bench.gateway import Measure
+from bench.peers.loads import SECONDS, TOLERANCE
 from bench.peers.wire import Outputs
 
-TOLERANCE: Final = 1e-5
-SECONDS: Final = float(os.environ.get("ORRERY_BENCH_SECONDS", "0.6"))
 _CALL_TIMEOUT_S: Final = 30.0
 _READY_WITHIN_S: Final = 120.0
 _KNOWN_REPLIES: Final = 32
@@ -30,7 +26,7 @@ class WrongAnswer(RuntimeError):
 
 
 class Refused(RuntimeError):
-    """A status other than 200."""
+    """A status other than 200, or no connection, over HTTP."""
 
 
 class Question:
@@ -85,20 +81,6 @@ def grpc_call(channel: grpc.aio.Channel, method: str) -> Call:
     return call
 
 
-def http_call(session: aiohttp.ClientSession, url: str, content_type: str) -> Call:
-    """Bytes to bytes by POST on connections that stay open; a status other than 200 raises."""
-    headers = {"Content-Type": content_type}
-
-    async def call(request: bytes) -> bytes:
-        async with session.post(url, data=request, headers=headers) as response:
-            content = await response.read()
-            if response.status != HTTPStatus.OK:
-                raise Refused(f"{url}: {response.status} {content[:200]!r}")
-            return bytes(content)
-
-    return call
-
-
 def closed_loop(call: Call, questions: Sequence[Question], concurrency: int, seconds: float = SECONDS) -> Measure:
     """Calls a second of so many callers, each with one call at a time, who go through the questions in turn."""
 
@@ -136,7 +118,7 @@ async def answering(call: Call, question: Question, is_running: Callable[[], boo
             raise RuntimeError("the server ended while starting; see its log")
         try:
             question.check(await asyncio.wait_for(call(question.request), 5.0))
-        except (grpc.aio.AioRpcError, aiohttp.ClientError, TimeoutError, Refused) as error:
+        except (grpc.aio.AioRpcError, TimeoutError, Refused) as error:
             last = error
             await asyncio.sleep(0.5)
         else:

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,45 +19,20 @@ import onnxruntime
 from bench.anomaly import _orbits
 from bench.gateway import _OPTIONS, _PREDICT, Measure, _in_turns, pods
 from bench.peers import wire
-from bench.peers.contenders import Peer, Place, Variant, environment_of
+from bench.peers.contenders import Peer, Variant
 from bench.peers.environments import FOLDER, MODELS, environment, graphs, versions
-from bench.peers.load import Call, Question, answering, closed_loop, grpc_call, http_call
+from bench.peers.load import Call, Question, answering, closed_loop, grpc_call
+from bench.peers.loads import DIRECT, DISTINCT, ECHO, FRONT, FRONT_OPEN, LOADS, RESULTS, Load
+from bench.peers.over_http import http_call
+from bench.peers.starting import Place, environment_of
 from bench.pod import _free_address
 
-RESULTS: Final = FOLDER / "results"
-ECHO: Final = "bare grpc.aio echo"
-DIRECT: Final = "ours, direct to the model's own pod"
-FRONT: Final = "ours, through the front"
-FRONT_OPEN: Final = "ours, through the front, Open Inference Protocol"
-OURS: Final = (DIRECT, FRONT, FRONT_OPEN)
-_DISTINCT: Final = 16
 _STOP_WITHIN_S: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """So many rows a call, from so many callers at a time."""
-
-    model: str
-    rows: int
-    concurrency: int
-
-    @property
-    def key(self) -> str:
-        """Its name in results."""
-        return f"{self.model}/{self.rows}/{self.concurrency}"
-
-
-LOADS: Final = tuple(
-    Load(model, rows, concurrency)
-    for model in wire.OUTPUTS
-    for rows, concurrency in ((1, 1), (1, 16), (1, 64), (1_000, 1), (1_000, 4))
-)
 
 
 def questions(load: Load, protocol: wire.Protocol) -> list[Question]:
     """The same orbits for every protocol, and what the graphs say of them in this process."""
-    count = _DISTINCT if load.rows == 1 else 4
+    count = DISTINCT if load.rows == 1 else DISTINCT // 4
     orbits = _orbits(load.rows * count).reshape(count, load.rows, 6)
     session = onnxruntime.InferenceSession(str(MODELS / f"{load.model}.onnx"), providers=["CPUExecutionProvider"])
     names = wire.OUTPUTS[load.model]

@@ -122,7 +122,8 @@ def _from_table(model: str, table: NDArray[Any]) -> Outputs:
     """The outputs that `servers.graphs.Graph.table` put side by side."""
     if model == FOREST:
         return {"score": table[:, 0]}
-    return {"pha_probability": table[:, 0], "potentially_hazardous": table[:, 1] > 0, "class_probabilities": table[:, 2:]}
+    probability, verdict, classes = table[:, 0], table[:, 1] > 0, table[:, 2:]
+    return {"pha_probability": probability, "potentially_hazardous": verdict, "class_probabilities": classes}
 
 
 def _own_request(model: str, orbits: Floats) -> bytes:

@@ -19,7 +19,10 @@ class GraphModel(Model):
         self.ready = True
 
     async def predict(
-        self, payload: InferRequest, headers: dict[str, str] | None = None, response_headers: dict[str, str] | None = None
+        self,
+        payload: InferRequest,
+        headers: dict[str, str] | None = None,
+        response_headers: dict[str, str] | None = None,
     ) -> InferResponse:
         """Run it."""
         del headers, response_headers

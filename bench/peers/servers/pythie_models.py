@@ -10,7 +10,6 @@ from pathlib import Path
 
 import cloudpickle
 import numpy as np
-
 from graphs import OUTPUTS, Graph
 
 COLUMNS = ["q", "e", "i", "node", "peri", "h"]
