@@ -41,7 +41,8 @@ All take (N, 6) float64 elements and give the same numbers. Ours runs the networ
 thread an operation, and the same forest on onnxruntime, one thread a session.
 
 - **Direct** is the embedded model server by TensorFlow Serving's protocol, and the anomaly pod by our own API. The
-  model server checks what the peers check: types and shapes. The pod checks every value and adds percentile, verdict, tags.
+  model server checks what the peers check, types and shapes; the pod checks every value, and adds percentile, verdict
+  and tags.
 - **Through the front** is what users call: the front checks every value, merges calls to the model server, and adds
   to the network's answer the exact rule's (MOID, H, orbit class); it forwards calls to the anomaly pod. Its cache is
   off. That is a second process on the way, on the same two cores.
