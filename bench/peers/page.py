@@ -83,12 +83,14 @@ def page(sessions: Mapping[str, Session], difference: str) -> str:
         "# Other model servers under the same load",
         _where(sessions),
         _WHAT.format(difference=difference, distinct=DISTINCT).strip(),
+        "## In short",
+        short(sessions).strip(),
         "## Versions and settings",
         _settings(sessions).strip(),
     ]
     for load in LOADS:
         parts += [f"## {_title(load)}", rates(load, sessions).strip()]
-    parts += ["## Where a peer is quicker", quicker(sessions), "## What each does", _does(sessions)]
+    parts += ["## Where a peer is quicker, and why", quicker(sessions), "## What each does", _does(sessions)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -109,6 +111,26 @@ def rates(load: Load, sessions: Mapping[str, Session]) -> str:
     return markdown(header, rows)
 
 
+def short(sessions: Mapping[str, Session]) -> str:
+    """Ours over each peer's best variant, direct and through the front, at every load."""
+    rows = []
+    for name, session in sessions.items():
+        cells = []
+        for load in LOADS:
+            found = session["rates"][load.key]
+            best = _best(name, found)
+            cells.append(f"{_ratio(found[DIRECT], best)} / {_ratio(found[FRONT], best)}")
+        rows.append((PEERS[name].name, *cells))
+    intro = (
+        "Our rate over that of the peer's best variant, direct / through the front with all that it adds; above 1, ours "
+        "is quicker. Columns: objects a call x concurrency."
+    )
+    heads = [
+        f"{'classifier' if load.model == CLASSIFIER else 'forest'} {load.rows:,} x {load.concurrency}" for load in LOADS
+    ]
+    return f"{intro}\n\n{markdown(('', *heads), rows)}"
+
+
 def quicker(sessions: Mapping[str, Session]) -> str:
     """A line for each peer that beats ours anywhere, by more than the spread: no run of it below our median."""
     lines = []
@@ -117,7 +139,7 @@ def quicker(sessions: Mapping[str, Session]) -> str:
         beaten: dict[str, list[str]] = {DIRECT: [], FRONT: [], FRONT_OPEN: []}
         for load in LOADS:
             found = session["rates"][load.key]
-            best = max((found[each.name] for each in peer.variants if each.name in found), key=median)
+            best = _best(name, found)
             for ours, where in beaten.items():
                 if min(best) > median(found[ours]):
                     where.append(f"{_short(load)} ({_ratio(best, found[ours])} times)")
@@ -131,6 +153,11 @@ def quicker(sessions: Mapping[str, Session]) -> str:
         "The factor is the peer's rate over ours."
     )
     return "\n".join([intro, "", *lines])
+
+
+def _best(name: str, found: Mapping[str, list[float]]) -> list[float]:
+    """The rates of a peer's variant with the highest median."""
+    return max((found[each.name] for each in PEERS[name].variants if each.name in found), key=median)
 
 
 def _session(name: str) -> Session:
@@ -166,15 +193,17 @@ def _does(sessions: Iterable[str]) -> str:
     return "\n".join(f"- **{PEERS[name].name}**: {PEERS[name].does}" for name in sessions)
 
 
+def _model(load: Load) -> str:
+    return "classifier" if load.model == CLASSIFIER else "forest"
+
+
 def _title(load: Load) -> str:
-    model = "Classifier" if load.model == CLASSIFIER else "Forest"
     rows = "one object a call" if load.rows == 1 else f"{load.rows:,} objects a call"
-    return f"{model}, {rows}, concurrency {load.concurrency}"
+    return f"{_model(load).capitalize()}, {rows}, concurrency {load.concurrency}"
 
 
 def _short(load: Load) -> str:
-    model = "classifier" if load.model == CLASSIFIER else "forest"
-    return f"{model}, {load.rows:,} a call, concurrency {load.concurrency}"
+    return f"{_model(load)}, {load.rows:,} a call, concurrency {load.concurrency}"
 
 
 def _spread(found: list[float]) -> tuple[str, str]:

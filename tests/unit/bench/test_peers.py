@@ -10,7 +10,7 @@ from bench.peers import wire
 from bench.peers.contenders import PEERS
 from bench.peers.load import Question, WrongAnswer, closed_loop
 from bench.peers.loads import DIRECT, ECHO, FRONT, FRONT_OPEN, LOADS, OURS
-from bench.peers.page import page, quicker, rates
+from bench.peers.page import page, quicker, rates, short
 from gateway.front import open_inference_tensors
 from gateway.front.open_inference_messages import MESSAGES
 from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
@@ -131,6 +131,14 @@ def test_the_table_compares_within_a_session_and_pools_ours():
     assert "| KServe | 50.0 | 49.0 to 51.0 | 0.10 | 4.00 | 2.00 | 3.00 |" in table
     assert "| Triton, dynamic batching | 400 | 399 to 401 | 0.80 | 0.50 | 0.25 | 0.38 |" in table
     assert f"| *{OURS[0]}* | 200 | 190 to 210 | 0.40 |" in table
+
+
+def test_in_short_ours_over_the_best_variant():
+    measured = session("triton", 400.0)
+    slow, load = PEERS["triton"].variants[1].name, LOADS[-1].key
+    measured["rates"] = measured["rates"] | {load: measured["rates"][load] | {slow: [1_000.0]}}
+    row = short({"triton": measured}).splitlines()[-1]
+    assert row == "| Triton |" + " 0.50 / 0.25 |" * (len(LOADS) - 1) + " 0.20 / 0.10 |"
 
 
 def test_a_peer_is_quicker_only_beyond_the_spread():
