@@ -125,9 +125,7 @@ def short(sessions: Mapping[str, Session]) -> str:
         "Our rate over that of the peer's best variant, direct / through the front with all that it adds; above 1, ours "
         "is quicker. Columns: objects a call x concurrency."
     )
-    heads = [
-        f"{'classifier' if load.model == CLASSIFIER else 'forest'} {load.rows:,} x {load.concurrency}" for load in LOADS
-    ]
+    heads = [f"{_model(load)} {load.rows:,} x {load.concurrency}" for load in LOADS]
     return f"{intro}\n\n{markdown(('', *heads), rows)}"
 
 

@@ -79,6 +79,7 @@ def _open_inference_request(model: str, orbits: Floats) -> bytes:
 def _open_inference_reply(model: str, content: bytes) -> Outputs:
     reply = OPEN_INFERENCE_MESSAGES["ModelInferResponse"].FromString(content)
     found: dict[str, NDArray[Any]] = {}
+    flat: NDArray[Any]
     for position, output in enumerate(reply.outputs):
         if reply.raw_output_contents:
             flat = np.frombuffer(reply.raw_output_contents[position], _DTYPES[output.datatype])
