@@ -122,8 +122,8 @@ def short(sessions: Mapping[str, Session]) -> str:
             cells.append(f"{_ratio(found[DIRECT], best)} / {_ratio(found[FRONT], best)}")
         rows.append((PEERS[name].name, *cells))
     intro = (
-        "Our rate over that of the peer's best variant, direct / through the front with all that it adds; above 1, ours "
-        "is quicker. Columns: objects a call x concurrency."
+        "Our rate over that of the peer's best variant, direct / through the front with all that it adds; above 1, "
+        "ours is quicker. Columns: objects a call x concurrency."
     )
     heads = [f"{_model(load)} {load.rows:,} x {load.concurrency}" for load in LOADS]
     return f"{intro}\n\n{markdown(('', *heads), rows)}"
