@@ -10,8 +10,8 @@ from bench.peers.starting import Command, Place
 
 _ONNXRUNTIME: Final = "onnxruntime==1.32.0"
 _ONE_HOP: Final = (
-    "The model runs in the very process that answers: no second hop, no check of values, no exact rule. The network also "
-    "costs less on onnxruntime than on TensorFlow, where a call of one object is mostly overhead."
+    "The model runs in the very process that answers: no second hop, no check of values, no exact rule. A call of few "
+    "rows also costs less on onnxruntime than through TensorFlow."
 )
 
 
