@@ -52,11 +52,12 @@ TensorFlow Serving itself, for which our model server stands in, is no package o
 - **The echo** is a bare grpc.aio server that returns the request of the Open Inference Protocol: about the most that
   this load generator gets out of a Python server. A server that is not Python can pass it.
 
-All processes and the load generator share the cores: what a server leaves idle, the generator has. The generator is one
-asyncio process (grpc.aio, or aiohttp for those with HTTP only); it goes through {{distinct}} orbits and compares each
-reply's numbers with the graphs' to {TOLERANCE:g}; a status other than OK, or a wrong number, ends the run. Within a session
-a peer's variants, ours and the echo take turns: {_REPEATS} runs of {SECONDS:g} s each after one to warm up. Compare
-ratios, which are taken within a session, before rates. "Direct of it", "front of it": our rate over the peer's; above 1, ours is quicker.
+All processes and the load generator share the cores: what a server leaves idle, the generator has. The generator is
+one asyncio process (grpc.aio, or aiohttp for those with HTTP only); it goes through {{distinct}} orbits and compares
+each reply's numbers with the graphs' to {TOLERANCE:g}; a status other than OK, or a wrong number, ends the run. Within
+a session a peer's variants, ours and the echo take turns: {_REPEATS} runs of {SECONDS:g} s each after one to warm up.
+Compare ratios, which are taken within a session, before rates. "Direct of it", "front of it": our rate over the peer's;
+above 1, ours is quicker.
 """
 
 
