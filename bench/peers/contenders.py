@@ -62,10 +62,15 @@ PEERS: Final = {
         (
             Variant(
                 "Triton, dynamic batching",
-                "python backend, one instance a model; `dynamic_batching {}`: merges what waits, never delays",
+                "tritonserver 2.51.0, python backend, one instance a model; `dynamic_batching {}`: merges what waits, "
+                "never delays",
                 starting.triton("dynamic_batching { }", 1),
             ),
-            Variant("Triton, no batching", "python backend, two instances a model", starting.triton("", 2)),
+            Variant(
+                "Triton, no batching",
+                "tritonserver 2.51.0, python backend, two instances a model",
+                starting.triton("", 2),
+            ),
         ),
         "Shapes and types are checked, values are not. A process a model runs Python behind shared memory.",
         "Its gRPC, its queue and its batching are C++; Python runs once a batch, in a process of its own, "

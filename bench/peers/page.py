@@ -87,6 +87,7 @@ def page(sessions: Mapping[str, Session], difference: str) -> str:
         _WHAT.format(difference=difference, distinct=DISTINCT).strip(),
         "## In short",
         short(sessions).strip(),
+        unrest(sessions),
         "## Versions and settings",
         _settings(sessions).strip(),
     ]
@@ -129,6 +130,19 @@ def short(sessions: Mapping[str, Session]) -> str:
     )
     heads = [f"{_model(load)} {load.rows:,} x {load.concurrency}" for load in LOADS]
     return f"{intro}\n\n{markdown(('', *heads), rows)}"
+
+
+def unrest(sessions: Mapping[str, Session]) -> str:
+    """How far the echo, which never changes, went apart within one load of each session."""
+    apart = {
+        PEERS[name].name: max(max(found[ECHO]) / min(found[ECHO]) for found in session["rates"].values())
+        for name, session in sessions.items()
+    }
+    said = ", ".join(f"{name} {ratio:.1f}" for name, ratio in apart.items())
+    return (
+        "How quiet the machine was: the quickest run of the echo over its slowest, in the load where they were farthest "
+        f"apart, by session: {said}. Ratios of an unquiet session are the less to be trusted."
+    )
 
 
 def quicker(sessions: Mapping[str, Session]) -> str:

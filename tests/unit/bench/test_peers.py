@@ -10,7 +10,7 @@ from bench.peers import wire
 from bench.peers.contenders import PEERS
 from bench.peers.load import Question, WrongAnswer, closed_loop
 from bench.peers.loads import DIRECT, ECHO, FRONT, FRONT_OPEN, LOADS, OURS
-from bench.peers.page import page, quicker, rates, short
+from bench.peers.page import page, quicker, rates, short, unrest
 from gateway.front import open_inference_tensors
 from gateway.front.open_inference_messages import MESSAGES
 from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
@@ -139,6 +139,13 @@ def test_in_short_ours_over_the_best_variant():
     measured["rates"] = measured["rates"] | {load: measured["rates"][load] | {slow: [1_000.0]}}
     row = short({"triton": measured}).splitlines()[-1]
     assert row == "| Triton |" + " 0.50 / 0.25 |" * (len(LOADS) - 1) + " 0.20 / 0.10 |"
+
+
+def test_an_unquiet_session_is_said_to_be_one():
+    restless = session("kserve", 50.0)
+    restless["rates"] = restless["rates"] | {LOADS[0].key: restless["rates"][LOADS[0].key] | {ECHO: [100.0, 400.0]}}
+    text = unrest({"kserve": restless, "triton": session("triton", 400.0)})
+    assert "KServe 4.0, Triton 1.5." in text
 
 
 def test_a_peer_is_quicker_only_beyond_the_spread():
