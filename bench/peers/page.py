@@ -140,8 +140,8 @@ def unrest(sessions: Mapping[str, Session]) -> str:
     }
     said = ", ".join(f"{name} {ratio:.1f}" for name, ratio in apart.items())
     return (
-        "How quiet the machine was: the quickest run of the echo over its slowest, in the load where they were farthest "
-        f"apart, by session: {said}. Ratios of an unquiet session are the less to be trusted."
+        "How quiet the machine was: the quickest run of the echo over its slowest, in the load where they were "
+        f"farthest apart, by session: {said}. Ratios of an unquiet session are the less to be trusted."
     )
 
 
