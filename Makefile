@@ -55,6 +55,12 @@ bench-serving: models ## measure the anomaly pod and the gateway: docs/benchmark
 	$(BIN)/python -m bench anomaly
 	$(BIN)/python -m bench.gateway
 
+bench-peers: models ## measure other model servers beside ours, each in its own environment: docs/benchmarks/peers.md (twenty minutes)
+	$(UV) pip install --quiet --constraint requirements.lock --group bench
+	$(BIN)/python -m bench.peers build
+	$(BIN)/python -m bench.peers measure
+	$(BIN)/python -m bench.peers page
+
 overload: models ## five times more calls than a pod can answer: docs/benchmarks/overload.md (minutes)
 	$(BIN)/python -m bench.overload
 

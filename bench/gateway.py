@@ -69,7 +69,7 @@ Measure: TypeAlias = Callable[[], Awaitable[float]]
 
 
 @contextlib.asynccontextmanager
-async def _pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
+async def pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     """Channels to running pods: two fronts, with and without the cache, and the echo, by name."""
     names = ("model-server", "anomaly", "front", "uncached")
     address = {name: _free_address() for name in (*names, "echo", "relay")}
@@ -300,7 +300,7 @@ async def columns(channels: Mapping[str, grpc.aio.Channel]) -> str:
 async def _run() -> None:
     load = " / ".join(f"{value:.1f}" for value in os.getloadavg())
     sections: dict[str, str] = {}
-    async with _pods() as channels:
+    async with pods() as channels:
         for title, measure in (("Single calls", single_calls), ("Streams", streams), ("Columns", columns)):
             sections[title] = await measure(channels)
             sys.stdout.write(f"## {title}\n\n{sections[title]}\n")
