@@ -155,6 +155,7 @@ def test_what_is_public():
         "frames",
         "methods",
         "questions",
+        "repeating",
         "tables",
         "v1",
     }
