@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 
 
 _PATIENCE: Final = 12
-"""Of 4, 6 and 12 the best at 64 callers: a merged call costs the model server the same whoever shares it."""
+"""A merged call costs the model server much the same whoever shares it; 12 ms are little to a busy front's callers."""
 
 
 class Divisible(Protocol):
