@@ -107,7 +107,11 @@ class Schemas:
             schema["maxLength"] = TEXTS.get(_owner(field), {}).get(field.name, MAX_TEXT_CHARACTERS)
         interval = NUMBERS.get(_owner(field), {}).get(field.name)
         if interval is not None and "string" not in schema["type"]:
-            schema |= {"minimum": interval.low, "maximum": interval.high}
+            bounds: Schema = {"minimum": interval.low, "maximum": interval.high}
+            # A number without presence is "not given" where it is 0, which may lie outside its bounds.
+            may_be_zero = not (field.is_repeated or field.has_presence or interval.low <= 0.0 <= interval.high)
+            required = field.name in REQUIRED.get(_owner(field), ())
+            schema |= {"anyOf": [bounds, {"const": 0}]} if may_be_zero and not required else bounds
         return schema
 
     def _enum(self, enum: EnumDescriptor) -> Schema:
