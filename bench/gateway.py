@@ -31,15 +31,15 @@ from orrery.inference import v1
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _REPORT: Final = _ROOT / "docs" / "benchmarks" / "gateway.md"
 _PACKAGE: Final = "/orrery.inference.v1."
-_PREDICT: Final = f"{_PACKAGE}PredictionService/Predict"
+PREDICT: Final = f"{_PACKAGE}PredictionService/Predict"
 _SCORE: Final = f"{_PACKAGE}AnomalyService/ScoreAnomalies"
-_REPEATS: Final = 5
+REPEATS: Final = 5
 _SECONDS: Final = float(os.environ.get("ORRERY_BENCH_SECONDS", "1"))
 _CONCURRENCIES: Final = (1, 16, 64)
 _COLUMNS: Final = 100_000
 _STREAM_MESSAGES: Final = 1_000
 _MESSAGE_BYTES: Final = 64 * 1024 * 1024
-_OPTIONS: Final = [
+OPTIONS: Final = [
     ("grpc.max_receive_message_length", _MESSAGE_BYTES),
     ("grpc.max_send_message_length", _MESSAGE_BYTES),
 ]
@@ -101,7 +101,7 @@ async def pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
             stack.callback(process.wait)
             stack.callback(process.terminate)
         channels = {
-            name: await stack.enter_async_context(grpc.aio.insecure_channel(place, options=_OPTIONS))
+            name: await stack.enter_async_context(grpc.aio.insecure_channel(place, options=OPTIONS))
             for name, place in address.items()
         }
         for front in ("front", "uncached"):
@@ -122,29 +122,28 @@ async def serving_within(channel: grpc.aio.Channel, service: str) -> None:
             await asyncio.sleep(0.2)
 
 
-async def _in_turns(contenders: Mapping[str, Measure]) -> dict[str, list[float]]:
+async def in_turns(contenders: Mapping[str, Measure]) -> dict[str, list[float]]:
     """Each once to warm up, then all in turns."""
     for measure in contenders.values():
         await measure()
     found: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(_REPEATS):
+    for _ in range(REPEATS):
         for name, measure in contenders.items():
             found[name].append(await measure())
     return found
 
 
-def _closed_loop(channel: grpc.aio.Channel, method: str, request: bytes, concurrency: int) -> Measure:
-    """Calls a second of so many callers, each with one call at a time; a status other than OK raises."""
-    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+def closed_loop(ask: Callable[[], Awaitable[Any]], concurrency: int, seconds: float) -> Measure:
+    """Calls a second of so many callers, each with one call at a time; what a call raises ends it."""
 
     async def measure() -> float:
         start_s = time.perf_counter()
-        end_s = start_s + _SECONDS
+        end_s = start_s + seconds
 
         async def caller() -> int:
             done = 0
             while time.perf_counter() < end_s:
-                await call(request, timeout=30.0)
+                await ask()
                 done += 1
             return done
 
@@ -152,6 +151,12 @@ def _closed_loop(channel: grpc.aio.Channel, method: str, request: bytes, concurr
         return done / (time.perf_counter() - start_s)
 
     return measure
+
+
+def _calls(channel: grpc.aio.Channel, method: str, request: bytes, concurrency: int) -> Measure:
+    """Calls a second of one request; a status other than OK raises."""
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method)
+    return closed_loop(lambda: call(request, timeout=30.0), concurrency, _SECONDS)
 
 
 def _seconds_of(call: Callable[[], Awaitable[Any]], objects: int) -> Measure:
@@ -191,18 +196,16 @@ async def single_calls(channels: Mapping[str, grpc.aio.Channel]) -> str:
     score = v1.ScoreAnomaliesRequest(objects=[item]).SerializeToString()
     parts = []
     for concurrency in _CONCURRENCIES:
-        rates = await _in_turns(
+        rates = await in_turns(
             {
-                "bare grpc.aio echo of the Predict request": _closed_loop(
-                    channels["echo"], _PREDICT, predict, concurrency
+                "bare grpc.aio echo of the Predict request": _calls(channels["echo"], PREDICT, predict, concurrency),
+                "bare grpc.aio relay before that echo": _calls(channels["relay"], PREDICT, predict, concurrency),
+                "Predict, cache off": _calls(channels["uncached"], PREDICT, predict, concurrency),
+                "Predict, the same object again and again, cache on": _calls(
+                    channels["front"], PREDICT, predict, concurrency
                 ),
-                "bare grpc.aio relay before that echo": _closed_loop(channels["relay"], _PREDICT, predict, concurrency),
-                "Predict, cache off": _closed_loop(channels["uncached"], _PREDICT, predict, concurrency),
-                "Predict, the same object again and again, cache on": _closed_loop(
-                    channels["front"], _PREDICT, predict, concurrency
-                ),
-                "ScoreAnomalies, direct to the pod": _closed_loop(channels["anomaly"], _SCORE, score, concurrency),
-                "ScoreAnomalies, through the front": _closed_loop(channels["front"], _SCORE, score, concurrency),
+                "ScoreAnomalies, direct to the pod": _calls(channels["anomaly"], _SCORE, score, concurrency),
+                "ScoreAnomalies, through the front": _calls(channels["front"], _SCORE, score, concurrency),
             }
         )
         echo = rates["bare grpc.aio echo of the Predict request"]
@@ -245,7 +248,7 @@ async def streams(channels: Mapping[str, grpc.aio.Channel]) -> str:
             if len(replies) != _STREAM_MESSAGES:
                 raise RuntimeError(f"{len(replies)} replies to {_STREAM_MESSAGES} messages")
 
-        rates = await _in_turns(
+        rates = await in_turns(
             {
                 "unary, one after the other": _seconds_of(in_a_row, _STREAM_MESSAGES // 10),
                 "one stream": _seconds_of(streamed, _STREAM_MESSAGES),
@@ -283,7 +286,7 @@ async def columns(channels: Mapping[str, grpc.aio.Channel]) -> str:
     predict = v1.PredictionServiceStub(channels["front"]).PredictColumns
     score = v1.AnomalyServiceStub(channels["front"]).ScoreAnomalyColumns
     direct = v1.AnomalyServiceStub(channels["anomaly"]).ScoreAnomalyColumns
-    rates = await _in_turns(
+    rates = await in_turns(
         {
             "raw Predict to the model server, no exact rule": _seconds_of(ask_raw, _COLUMNS),
             "PredictColumns through the front": _seconds_of(lambda: ask(predict, request), _COLUMNS),
@@ -309,7 +312,7 @@ async def _run() -> None:
     where = (
         f"{dt.datetime.now(dt.UTC).date()}; {len(os.sched_getaffinity(0))} cores for all pods and the load generator; "
         f"load average {load} before, {after} after; Python {sys.version.split()[0]}, grpcio {grpc.__version__}. "
-        f"Contenders in turns in one session, medians of {_REPEATS}, runs of {_SECONDS:g} s; a call that did not end "
+        f"Contenders in turns in one session, medians of {REPEATS}, runs of {_SECONDS:g} s; a call that did not end "
         "with OK would have ended the run. Written by `python -m bench.gateway`."
     )
     text = f"# The gateway under load\n\n{where}\n\n"

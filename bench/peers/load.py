@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import grpc
 import numpy as np
 
-from bench.gateway import Measure
+from bench.gateway import Measure, closed_loop
 from bench.peers.loads import SECONDS, TOLERANCE
 from bench.peers.wire import Outputs
 
@@ -81,26 +81,15 @@ def grpc_call(channel: grpc.aio.Channel, method: str) -> Call:
     return call
 
 
-def closed_loop(call: Call, questions: Sequence[Question], concurrency: int, seconds: float = SECONDS) -> Measure:
+def calls(call: Call, questions: Sequence[Question], concurrency: int, seconds: float = SECONDS) -> Measure:
     """Calls a second of so many callers, each with one call at a time, who go through the questions in turn."""
+    turn = itertools.cycle(questions)
 
-    async def measure() -> float:
-        turn = itertools.cycle(questions)
-        start_s = time.perf_counter()
-        end_s = start_s + seconds
+    async def ask() -> None:
+        question = next(turn)
+        question.check(await call(question.request))
 
-        async def caller() -> int:
-            done = 0
-            while time.perf_counter() < end_s:
-                question = next(turn)
-                question.check(await call(question.request))
-                done += 1
-            return done
-
-        done = sum(await asyncio.gather(*(caller() for _ in range(concurrency))))
-        return done / (time.perf_counter() - start_s)
-
-    return measure
+    return closed_loop(ask, concurrency, seconds)
 
 
 async def answering(call: Call, question: Question, is_running: Callable[[], bool]) -> None:

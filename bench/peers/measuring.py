@@ -14,18 +14,18 @@ from typing import Any, Final
 
 import aiohttp
 import grpc
-import onnxruntime
 
 from bench.anomaly import _orbits
-from bench.gateway import _OPTIONS, _PREDICT, Measure, _in_turns, pods
+from bench.gateway import OPTIONS, PREDICT, Measure, in_turns, pods
 from bench.peers import wire
 from bench.peers.contenders import Peer, Variant
 from bench.peers.environments import FOLDER, MODELS, environment, graphs, versions
-from bench.peers.load import Call, Question, answering, closed_loop, grpc_call
+from bench.peers.load import Call, Question, answering, calls, grpc_call
 from bench.peers.loads import DIRECT, DISTINCT, ECHO, FRONT, FRONT_OPEN, LOADS, RESULTS, Load
 from bench.peers.over_http import http_call
 from bench.peers.starting import Place, environment_of
 from bench.pod import _free_address
+from gateway.quiet_onnxruntime import onnxruntime
 
 _STOP_WITHIN_S: Final = 15.0
 
@@ -59,8 +59,8 @@ async def measure(peer_name: str, peer: Peer, loads: tuple[Load, ...] = LOADS) -
         for load in loads:
             contenders = _ours(load, channels)
             for name, call_of in servers.items():
-                contenders[name] = closed_loop(call_of(load), questions(load, peer.protocol), load.concurrency)
-            found[load.key] = await _in_turns(contenders)
+                contenders[name] = calls(call_of(load), questions(load, peer.protocol), load.concurrency)
+            found[load.key] = await in_turns(contenders)
             sys.stdout.write(f"{load.key}: {_brief(found[load.key])}\n")
             sys.stdout.flush()
     installed = versions(peer_name)
@@ -87,10 +87,10 @@ def _ours(load: Load, channels: Mapping[str, grpc.aio.Channel]) -> dict[str, Mea
         FRONT: ("uncached", own),
         FRONT_OPEN: ("uncached", wire.OPEN_INFERENCE),
     }
-    contenders = {ECHO: closed_loop(grpc_call(channels["echo"], _PREDICT), _echoes(load), load.concurrency)}
+    contenders = {ECHO: calls(grpc_call(channels["echo"], PREDICT), _echoes(load), load.concurrency)}
     for name, (pod, protocol) in ways.items():
         call = grpc_call(channels[pod], protocol.target(load.model, load.rows))
-        contenders[name] = closed_loop(call, questions(load, protocol), load.concurrency)
+        contenders[name] = calls(call, questions(load, protocol), load.concurrency)
     return contenders
 
 
@@ -137,7 +137,7 @@ async def _caller(protocol: wire.Protocol, port: int) -> AsyncIterator[Callable[
                 session, f"http://127.0.0.1:{port}{protocol.target(load.model, load.rows)}", protocol.content_type
             )
     else:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS) as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS) as channel:
             yield lambda load: grpc_call(channel, protocol.target(load.model, load.rows))
 
 

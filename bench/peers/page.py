@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import grpc
 
-from bench.gateway import _REPEATS
+from bench.gateway import REPEATS
 from bench.peers.contenders import PEERS
 from bench.peers.environments import network_difference
 from bench.peers.loads import (
@@ -55,7 +55,7 @@ TensorFlow Serving itself, for which our model server stands in, is no package o
 All processes and the load generator share the cores: what a server leaves idle, the generator has. The generator is
 one asyncio process (grpc.aio, or aiohttp for those with HTTP only); it goes through {{distinct}} orbits and compares
 each reply's numbers with the graphs' to {TOLERANCE:g}; a status other than OK, or a wrong number, ends the run. Within
-a session a peer's variants, ours and the echo take turns: {_REPEATS} runs of {SECONDS:g} s each after one to warm up.
+a session a peer's variants, ours and the echo take turns: {REPEATS} runs of {SECONDS:g} s each after one to warm up.
 Compare ratios, which are taken within a session, before rates. "Direct of it", "front of it": our rate over the peer's;
 above 1, ours is quicker.
 """

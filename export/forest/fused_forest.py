@@ -28,7 +28,7 @@ from export.forest.isolation_forest import (
     average_path_length,
     leaf_path_lengths,
 )
-from export.quiet_onnxruntime import onnxruntime
+from gateway.quiet_onnxruntime import onnxruntime
 
 ORBITS_INPUT: Final = "orbits"
 SCORE_OUTPUT: Final = "score"

@@ -18,7 +18,7 @@ from export.forest.fused_forest import FEATURES_OUTPUT, ORBITS_INPUT, SCORE_OUTP
 from export.forest.isolation_forest import FEATURE_NAMES, average_path_length
 from export.publishing.manifest_checks import check_sums, read_manifest
 from export.publishing.publish import RefusedError
-from export.quiet_onnxruntime import onnxruntime
+from gateway.quiet_onnxruntime import onnxruntime
 
 GRAPH_FILE: Final = "forest.onnx"
 TABLES_FILE: Final = "forest.npz"

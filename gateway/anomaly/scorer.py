@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.anomaly.explanation import ForestTables
-from gateway.anomaly.quiet_onnxruntime import onnxruntime
 from gateway.drift import Reference
+from gateway.quiet_onnxruntime import onnxruntime
 from gateway.serving.checksums import check_sums
 
 Floats = NDArray[np.float64]

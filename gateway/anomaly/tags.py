@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.neo.orbit_class import ATIRA_MAX_APHELION_AU
+from gateway.neo.orbit_class import is_atira
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -32,7 +32,7 @@ def _tags(q: float, e: float, i: float) -> list[str]:
         ("co-orbital", abs(a - 1.0) < 0.01),
         ("minimoon-like", e < 0.06 and i < 2.5 and 0.95 < a < 1.05),
         ("retrograde", i > 90.0),
-        ("atira", q * (1.0 + e) < ATIRA_MAX_APHELION_AU * (1.0 - e)),
+        ("atira", is_atira(q, e)),
         ("sun-grazing", q < 0.1),
     )
     return [tag for tag, holds in rules if holds]

@@ -10,12 +10,14 @@ The MPC cuts at 1.0 instead of 1.017 and 0.983; its labels therefore differ for 
 """
 
 import enum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gateway.neo.domain import require_orbit_shape
+
+Number = TypeVar("Number", float, NDArray[np.float64])
 
 APOLLO_MAX_PERIHELION_AU: Final = 1.017
 NEO_MAX_PERIHELION_AU: Final = 1.3
@@ -54,11 +56,15 @@ def classify(perihelion_distance_au: ArrayLike, eccentricity: ArrayLike) -> NDAr
     np.copyto(number, _APOLLO, where=q < APOLLO_MAX_PERIHELION_AU)
     # Compared without dividing by 1 - e, so that e = 1 needs no special case.
     gap = 1.0 - e
-    small = q < gap
-    np.copyto(number, _ATEN, where=small)
-    np.copyto(number, _ATIRA, where=small & (q * (1.0 + e) < ATIRA_MAX_APHELION_AU * gap))
+    np.copyto(number, _ATEN, where=q < gap)
+    np.copyto(number, _ATIRA, where=is_atira(q, e))
     np.copyto(number, _OTHER, where=gap <= 0.0)
     return number
+
+
+def is_atira(perihelion_distance_au: Number, eccentricity: Number) -> Any:
+    """Whether the aphelion is within 0.983 au: for numbers and for arrays of them, unchecked."""
+    return perihelion_distance_au * (1.0 + eccentricity) < ATIRA_MAX_APHELION_AU * (1.0 - eccentricity)
 
 
 def why_other(perihelion_distance_au: float, eccentricity: float) -> str:

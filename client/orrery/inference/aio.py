@@ -91,7 +91,7 @@ class AsyncInferenceClient:
         self, designations: Iterable[str], *, timeout_s: float | None = None
     ) -> v1.GetConsensusResponse:
         """See `InferenceClient.get_consensus`."""
-        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.within_s(timeout_s))
         return await self._run(questions.get_consensus(start, designations))
 
     async def export_contributor(
@@ -184,7 +184,7 @@ class AsyncInferenceClient:
 
     async def simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> v1.SimulationResult:
         """See `InferenceClient.simulate`."""
-        start = partial(self._start, timeout_s=methods.SIMULATE.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=methods.SIMULATE.within_s(timeout_s))
         return await self._run(questions.simulate(start, scenario))
 
     def stream_simulate(
@@ -207,7 +207,7 @@ class AsyncInferenceClient:
 
     async def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
         """See `InferenceClient.ask`."""
-        start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=method.within_s(timeout_s))
         return await self._run(questions.single(start, method, request))
 
     async def ask_stream(
@@ -267,7 +267,7 @@ class AsyncInferenceClient:
                 call.cancel()
 
     async def _until_kept(self, method: Method[Any, Reply], request: Any, timeout_s: float | None) -> Reply:
-        patience = Patience(request, method.timeout_s if timeout_s is None else timeout_s)
+        patience = Patience(request, method.within_s(timeout_s))
         while True:
             try:
                 return await self.ask(method, request, timeout_s=patience.left_s)

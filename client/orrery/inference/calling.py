@@ -51,7 +51,7 @@ class Calling:
 
     def budget(self, method: Method[Any, Any], timeout_s: float | None) -> dict[str, Any]:
         """Deadline and metadata of a call."""
-        return {"timeout": method.timeout_s if timeout_s is None else timeout_s, "metadata": self._metadata()}
+        return {"timeout": method.within_s(timeout_s), "metadata": self._metadata()}
 
 
 class Window(Generic[Request, Reply]):

@@ -111,7 +111,7 @@ class InferenceClient:
 
     def get_consensus(self, designations: Iterable[str], *, timeout_s: float | None = None) -> v1.GetConsensusResponse:
         """What do citizens' votes on these objects amount to? Any number of objects, each part within 10 s."""
-        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=methods.GET_CONSENSUS.within_s(timeout_s))
         return self._run(questions.get_consensus(start, designations))
 
     def export_contributor(
@@ -221,7 +221,7 @@ class InferenceClient:
 
     def simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> v1.SimulationResult:
         """What if? Within a minute unless told."""
-        start = partial(self._start, timeout_s=methods.SIMULATE.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=methods.SIMULATE.within_s(timeout_s))
         return self._run(questions.simulate(start, scenario))
 
     def stream_simulate(self, scenario: v1.Scenario, *, timeout_s: float | None = None) -> Iterator[v1.SimulateUpdate]:
@@ -260,7 +260,7 @@ class InferenceClient:
 
     def ask(self, method: Method[Request, Reply], request: Request, *, timeout_s: float | None = None) -> Reply:
         """Any unary method of `orrery.inference.methods`, as it stands in the contract."""
-        start = partial(self._start, timeout_s=method.timeout_s if timeout_s is None else timeout_s)
+        start = partial(self._start, timeout_s=method.within_s(timeout_s))
         return self._run(questions.single(start, method, request))
 
     def ask_stream(
@@ -319,7 +319,7 @@ class InferenceClient:
             plan.close()
 
     def _until_kept(self, method: Method[Any, Reply], request: Any, timeout_s: float | None) -> Reply:
-        patience = Patience(request, method.timeout_s if timeout_s is None else timeout_s)
+        patience = Patience(request, method.within_s(timeout_s))
         while True:
             try:
                 return self.ask(method, request, timeout_s=patience.left_s)

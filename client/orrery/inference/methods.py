@@ -32,6 +32,10 @@ class Method(Generic[Request, Reply]):
     reply: type[Reply]
     timeout_s: float
 
+    def within_s(self, timeout_s: float | None) -> float:
+        """What the caller says, or else the method's own time."""
+        return self.timeout_s if timeout_s is None else timeout_s
+
 
 def _path(service: str, name: str) -> str:
     return f"/orrery.inference.v1.{service}Service/{name}"

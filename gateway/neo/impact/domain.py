@@ -11,7 +11,10 @@ from gateway.neo.errors import InvalidImpactError, Violation
 MEGATON_J: Final = 4.184e15
 """Energy of a million tons of TNT, by convention."""
 
-HALF_AROUND_EARTH_KM: Final = math.pi * 6_371.0084
+EARTH_RADIUS_KM: Final = 6_371.0084
+"""Mean."""
+
+HALF_AROUND_EARTH_KM: Final = math.pi * EARTH_RADIUS_KM
 """Nothing on the ground is farther away."""
 
 # A mote of dust to the Moon's mass; a feather to twice iron's density; far below escape velocity to far above what is

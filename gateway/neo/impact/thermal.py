@@ -8,7 +8,7 @@ import enum
 import math
 from typing import Final
 
-from gateway.neo.impact.domain import MEGATON_J
+from gateway.neo.impact.domain import EARTH_RADIUS_KM, MEGATON_J
 
 LEAST_SPEED_KM_S: Final = 15.0
 """Slower impacts vaporise too little to make a fireball."""
@@ -16,7 +16,6 @@ LEAST_SPEED_KM_S: Final = 15.0
 LUMINOUS: Final = 3e-3
 """The share of the energy that is radiated, best guess; 1e-4 to 1e-2 are possible."""
 
-_EARTH_RADIUS_KM: Final = 6_371.0084
 _HALVINGS: Final = 60
 
 
@@ -47,7 +46,7 @@ def exposure_j_m2(distance_km: float, energy_j: float) -> float:
 def reach_km(burn: Burn, energy_j: float) -> float:
     """The distance up to which the exposure is enough for a burn."""
     needed = burn.exposure_j_m2(energy_j / MEGATON_J)
-    low, high = 1e-6, math.pi * _EARTH_RADIUS_KM
+    low, high = 1e-6, math.pi * EARTH_RADIUS_KM
     if exposure_j_m2(high, energy_j) >= needed:
         return high
     for _ in range(_HALVINGS):
@@ -60,7 +59,7 @@ def reach_km(burn: Burn, energy_j: float) -> float:
 
 
 def _share_above_horizon(distance_km: float, radius_km: float) -> float:
-    hidden_km = (1.0 - math.cos(distance_km / _EARTH_RADIUS_KM)) * _EARTH_RADIUS_KM
+    hidden_km = (1.0 - math.cos(distance_km / EARTH_RADIUS_KM)) * EARTH_RADIUS_KM
     if hidden_km >= radius_km:
         return 0.0
     cosine = hidden_km / radius_km

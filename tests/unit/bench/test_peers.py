@@ -8,7 +8,7 @@ import pytest
 
 from bench.peers import wire
 from bench.peers.contenders import PEERS
-from bench.peers.load import Question, WrongAnswer, closed_loop
+from bench.peers.load import Question, WrongAnswer, calls
 from bench.peers.loads import DIRECT, ECHO, FRONT, FRONT_OPEN, LOADS, OURS
 from bench.peers.page import page, quicker, rates, short, unrest
 from gateway.front import open_inference_tensors
@@ -104,9 +104,9 @@ async def test_the_load_generator_stops_at_a_wrong_number():
     async def bad(_request: bytes) -> bytes:
         return wrong.tobytes()
 
-    assert await closed_loop(good, [question], 2, seconds=0.01)() > 0
+    assert await calls(good, [question], 2, seconds=0.01)() > 0
     with pytest.raises(WrongAnswer, match="score"):
-        await closed_loop(bad, [question], 2, seconds=0.01)()
+        await calls(bad, [question], 2, seconds=0.01)()
 
 
 def test_a_reply_without_a_known_output_is_wrong():
