@@ -2,6 +2,7 @@
 """AnomalyService: validate, score, explain, tag."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from typing import Final
@@ -68,8 +69,9 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
             most_messages=_STREAM_MESSAGES_UNDER_WAY,
             most_weight=_STREAM_ROWS_UNDER_WAY,
         )
-        async for reply in replies:
-            yield reply
+        async with contextlib.aclosing(replies):
+            async for reply in replies:
+                yield reply
 
     def score_rows(self, request: v1.ScoreAnomaliesRequest) -> v1.ScoreAnomaliesResponse:
         """The work behind `ScoreAnomalies`, in the calling thread."""

@@ -120,8 +120,9 @@ class PredictionServicer(v1.PredictionServiceServicer):
             most_messages=self._settings.stream_messages_under_way,
             most_weight=self._settings.stream_rows_under_way,
         )
-        async for reply in replies:
-            yield reply
+        async with contextlib.aclosing(replies):
+            async for reply in replies:
+                yield reply
 
     async def _answer_in_stream(self, context: Context, request: v1.PredictColumnsRequest) -> v1.PredictColumnsResponse:
         return await self.PredictColumns(request, context)

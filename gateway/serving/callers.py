@@ -15,13 +15,18 @@ from gateway.serving.quotas import network_of
 CALLER_KEY: Final = "x-orrery-caller"
 _LONGEST: Final = 256
 
-# What the guard found out about the call being served; None where there is no guard.
+# Who makes the call being served; None before it is let in.
 CALLER: ContextVar[str | None] = ContextVar("caller", default=None)
+
+
+def unguarded(context: Context) -> str:
+    """Who makes a call that no guard has let in: all that is known is the network address."""
+    return f"network:{network_of(context.peer())}"
 
 
 def caller_here(context: Context) -> str:
     """Of a call that came to us directly: who signed in, or else the network address; fit for metadata."""
-    return quote(CALLER.get() or f"network:{network_of(context.peer())}", safe=":/")[:_LONGEST]
+    return quote(CALLER.get() or unguarded(context), safe=":/")[:_LONGEST]
 
 
 def caller_behind(context: Context) -> str:

@@ -22,7 +22,7 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
-from gateway.serving.callers import CALLER
+from gateway.serving.callers import CALLER, unguarded
 from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import FieldViolation, InvalidRequest, Overloaded, reason_in, status_of
 from gateway.serving.guard import Guard
@@ -179,9 +179,9 @@ class _Method:
 
     async def _admit(self, context: Context, size_bytes: int) -> str:
         guard = self.hooks.guard
-        if guard is None:
-            return ""
-        caller = await guard.admit(self.name, context, size_bytes)
+        # Settled here and not when it is needed: gRPC has no address of a call that has ended, and dies over it, while
+        # tasks of the call may go on for a moment.
+        caller = unguarded(context) if guard is None else await guard.admit(self.name, context, size_bytes)
         CALLER.set(caller)
         return caller
 

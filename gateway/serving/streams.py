@@ -3,7 +3,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import Final, TypeVar
 
 Request = TypeVar("Request")
@@ -95,7 +95,7 @@ async def in_order(
     weigh: Callable[[Request], int],
     most_messages: int,
     most_weight: int,
-) -> AsyncIterator[Reply]:
+) -> AsyncGenerator[Reply, None]:
     """Answer the messages of a stream, several at a time, and yield the replies in the messages' order.
 
     A reply counts as being worked on until whoever iterates takes the next: a caller who does not read is not read.

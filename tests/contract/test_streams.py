@@ -66,6 +66,19 @@ async def test_the_first_bad_message_ends_the_stream_after_the_replies_before_it
     assert {v.path for v in refusal.violations} == {"orbits.eccentricity[0]", "orbits.eccentricity[1]"}
 
 
+async def test_callers_who_leave_in_the_middle_do_no_harm(stack):
+    """What is under way for them goes on for a moment after their call has ended."""
+    async with grpc.aio.insecure_channel(stack["front"]) as channel:
+        stub = v1.PredictionServiceStub(channel)
+        for number in range(100):
+            call = stub.StreamPredict(iter(messages(200)), timeout=60)
+            for _ in range(number % 12):
+                await call.read()
+            call.cancel()
+        reply = await stub.PredictColumns(messages(1)[0], timeout=30)
+    assert len(reply.pha_probability) == 1
+
+
 async def test_a_stream_without_a_backend_says_so():
     async with running_front() as pod, grpc.aio.insecure_channel(pod.address) as channel:
         predicting = v1.PredictionServiceStub(channel).StreamPredict(iter(messages(1)), timeout=10)
