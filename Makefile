@@ -197,9 +197,9 @@ lock: $(UV) ## resolve the dependencies anew, with hashes
 clean: ## remove everything that can be made again
 	rm -rf .venv .tools build var *.egg-info client/*.egg-info
 	find gateway export client tests -name __pycache__ -prune -exec rm -rf {} +
-	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so
+	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so
 
-$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx | $(UV)
+$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx gateway/simulation/nbody/_swarm_forces.pyx | $(UV)
 	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
 	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
 	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from bench import objects
 from gateway.neo.units import AU_KM, JULIAN_YEAR_D
-from gateway.simulation import nbody
 from gateway.simulation.branch import barycentric
-from gateway.simulation.nbody import Fidelity, Forces, Integrator
+from gateway.simulation.nbody import Fidelity, Forces, Integrator, forces
 
 Floats = NDArray[np.float64]
 
@@ -39,7 +38,7 @@ _TRIED: Final = (
 
 @contextlib.contextmanager
 def _steps_of(fidelity: Fidelity, adaptive_mode: int, epsilon: float) -> Iterator[None]:
-    recipes = nbody._RECIPES  # noqa: SLF001  # the recipes are what is measured here
+    recipes = forces.RECIPES
     kept = recipes[fidelity]
     recipes[fidelity] = dataclasses.replace(kept, adaptive_mode=adaptive_mode, epsilon=epsilon)
     try:
@@ -69,7 +68,7 @@ def report() -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for fidelity, mode, epsilon in _TRIED:
-        shipped = nbody._RECIPES[fidelity]  # noqa: SLF001  # as above
+        shipped = forces.RECIPES[fidelity]
         used = (mode, epsilon) == (shipped.adaptive_mode, shipped.epsilon)
         with _steps_of(fidelity, mode, epsilon):
             start_s = time.process_time()

@@ -21,10 +21,16 @@ from gateway.simulation.impact.uncertainty import Cloud
 
 Floats = NDArray[np.float64]
 
-BLOCK: Final = 200
-"""Clones: looking up the bodies is shared, and few are held up by one in a close encounter."""
 # Impacts on one body that are farther apart in time are different rows.
 _SAME_ROW_D: Final = 10
+
+
+def block_size(mixture: Mixture) -> int:
+    """Clones in a block: looking up the bodies is shared, but the one in the closest encounter holds up all.
+
+    Where all are drawn near an impact a few hundred are enough, and most of them do have an encounter.
+    """
+    return 500 if mixture.is_plain else 200
 
 
 @dataclass(slots=True)

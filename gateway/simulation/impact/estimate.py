@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.errors import FieldViolation, InvalidRequest
 from gateway.simulation.heartbeat import with_heartbeat
-from gateway.simulation.impact.blocks import BLOCK, Harvest, Tally, fly_block
+from gateway.simulation.impact.blocks import Harvest, Tally, block_size, fly_block
 from gateway.simulation.impact.describe import describe
 from gateway.simulation.impact.first_look import Look, Lost, first_look
 from gateway.simulation.impact.gaussian import NORMAL_QUANTILE, wilson
@@ -134,9 +134,10 @@ class _Answering:
             return
         question, look = self._question, self._look
         mixture = self._mixture()
-        whole, rest = divmod(question.samples, BLOCK)
-        sizes = [BLOCK] * whole + ([rest] if rest else [])
-        jobs = (partial(fly_block, question, look.cloud, mixture, number, size) for number, size in enumerate(sizes))
+        size = block_size(mixture)
+        whole, rest = divmod(question.samples, size)
+        sizes = [size] * whole + ([rest] if rest else [])
+        jobs = (partial(fly_block, question, look.cloud, mixture, number, count) for number, count in enumerate(sizes))
         harvest = Harvest()
         next_s = time.monotonic()
         async with contextlib.aclosing(self._results(jobs, len(sizes), part=3)) as results:

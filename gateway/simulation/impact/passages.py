@@ -31,7 +31,10 @@ _PARTS_PER_STEP: Final = 8
 # Halvings of a part, a few days long: to a microsecond.
 _HALVINGS: Final = 40
 _KM_S_PER_AU_D: Final = AU_KM / DAY_S
+_CALM_FROM_AU: Final = {Body.SUN: 0.3, Body.JUPITER: 1.0, Body.SATURN: 1.0, Body.URANUS: 1.0, Body.NEPTUNE: 1.0}
 _RADII_AU: Final = {body: PROPERTIES[body].mean_radius_km / AU_KM for body in Body}
+# Farther away a body is a point that sets no step: at 0.1 au Earth's oblateness is 3e-10 of its pull.
+_CALM_AU: Final = np.array([_CALM_FROM_AU.get(body, 0.1) for body in Body])
 # Between two samples no speed is greater than this many times the greater of theirs; see `encounters`.
 _SPEED_UP: Final = 2.0
 
@@ -119,6 +122,7 @@ def follow(
             break
         ends[flying] = swarm.states
         lookout.look(step, ends[flying], flying)
+        swarm.be_calm(lookout.calm)
         moved(step.end_d)
     return Flight(ends, lookout.passages, lookout.hit_body, lookout.hit_d)
 
@@ -135,9 +139,17 @@ class _Meeting:
 
 
 class _Lookout:
-    """Looks into every step."""
+    """Looks into every step.
+
+    Attributes:
+        passages: found so far.
+        hit_body: (N,) the number of the body that was hit first, or `NOTHING`.
+        hit_d: (N,) when.
+        calm: whether no clone comes near a body in the next step either.
+    """
 
     def __init__(self, clones: int, reach_au: Mapping[Body, float]) -> None:
+        self.calm = False
         self.passages: list[Passage] = []
         self.hit_body: NDArray[np.int64] = np.full(clones, NOTHING, np.int64)
         self.hit_d: Floats = np.zeros(clones)
@@ -159,7 +171,9 @@ class _Lookout:
     def look(self, step: SwarmStep, after: Floats, clones: Indices) -> None:
         """Within one step of some clones, whose end is (N, 6) `after`."""
         throng = _Throng.of(step, after)
-        near = throng.nearest_au(rough_positions(throng.times)) <= self._limits_au + ERROR_AU
+        bodies_au = rough_positions(throng.times)
+        near = throng.nearest_au(bodies_au) <= self._limits_au + ERROR_AU
+        self.calm = throng.stays_away(bodies_au, np.maximum(self._limits_au, _CALM_AU) + ERROR_AU)
         if not near.any():
             return
         bodies = [body for body, is_near in zip(Body, near, strict=True) if is_near]
@@ -296,6 +310,12 @@ class _Throng:
         along = np.clip(-np.einsum("pbc,pbc->pb", away[:-1], way) / np.maximum(length, 1e-300), 0.0, 1.0)
         nearest: Floats = np.linalg.norm(away[:-1] + along[..., None] * way, axis=2).min(axis=0)
         return nearest - self.margin_au
+
+    def stays_away(self, bodies: Floats, limit_au: Floats) -> bool:
+        """Whether clones stay out of (B,) limits about bodies at (9, B, 3) in the next step, half as long again."""
+        away = self.centre[[0, -1], None, :3] - bodies[[0, -1]]
+        way_au = np.linalg.norm(away[1] - away[0], axis=1)
+        return bool((np.linalg.norm(away[1], axis=1) - self.margin_au - 1.5 * way_au > limit_au).all())
 
 
 def _states(step: SwarmStep, times: Floats) -> Floats:

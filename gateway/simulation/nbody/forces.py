@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What acts on an object, and how carefully it is followed."""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import assist
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.simulation.nbody.kernels import has_asteroids
+
+Floats = NDArray[np.float64]
+
+GRAVITY: Final = ("SUN", "PLANETS", "ASTEROIDS")
+
+
+class Fidelity(enum.IntEnum):
+    """How exactly the forces are followed; the numbers are those of the public contract."""
+
+    FAST = 1
+    PRECISE = 2
+    AUDIT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a fidelity means to ASSIST and to IAS15.
+
+    Attributes:
+        forces: besides gravity, by ASSIST's names.
+        adaptive_mode: of IAS15's step control.
+        epsilon: its tolerance.
+        description: of the forces.
+        calm_epsilon: the tolerance of a swarm far from all bodies, where it differs.
+    """
+
+    forces: tuple[str, ...]
+    adaptive_mode: int
+    epsilon: float
+    description: str
+    calm_epsilon: float | None = None
+
+
+_HARMONICS: Final = ("EARTH_HARMONICS", "SUN_HARMONICS")
+_HARMONICS_TEXT: Final = "J2, J3, J4 of Earth, J2 of the Sun"
+# Step control: REBOUND's epsilon of 1e-9 in mode 2 left 1.6 km after 31 days there and back (388945 in 2020),
+# 1e-10 left 24 m and 1e-11 0.2 m. Without Earth's oblateness Apophis is 1,830 km off a year after 2029.
+# Far from all bodies 1e-9 leaves a swarm what 1e-10 does, and a quarter fewer steps; there Earth is a point to it.
+RECIPES: Final = {
+    Fidelity.FAST: Recipe((*_HARMONICS, "GR_SIMPLE"), 2, 1e-10, f"GR of the Sun; {_HARMONICS_TEXT}", 1e-9),
+    Fidelity.PRECISE: Recipe((*_HARMONICS, "GR_EIH"), 2, 1e-11, f"GR of 11 bodies (EIH); {_HARMONICS_TEXT}"),
+    Fidelity.AUDIT: Recipe((*_HARMONICS, "GR_EIH"), 1, 1e-9, f"GR of 11 bodies (EIH); {_HARMONICS_TEXT}; strict steps"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Forces:
+    """What acts on the object.
+
+    Attributes:
+        fidelity: which forces, and how carefully.
+        a1_au_d2: radial non-gravitational acceleration at 1 au, falling with the inverse square of the distance.
+        a2_au_d2: transverse.
+        a3_au_d2: normal.
+        asteroid_kernel: SPK file of the 16 perturbing asteroids; None leaves them out.
+    """
+
+    fidelity: Fidelity = Fidelity.FAST
+    a1_au_d2: float = 0.0
+    a2_au_d2: float = 0.0
+    a3_au_d2: float = 0.0
+    asteroid_kernel: Path | None = None
+
+    @property
+    def description(self) -> str:
+        """The force model in words, for the provenance."""
+        asteroids = ", 16 asteroids" if has_asteroids(self.asteroid_kernel) else ""
+        text = (
+            f"ASSIST {assist.__version__}: Sun, planets, Moon, Pluto{asteroids}; {RECIPES[self.fidelity].description}"
+        )
+        return f"{text}; A1-A3" if self._pushed else text
+
+    @property
+    def pushes_au_d2(self) -> Floats:
+        """(3,) A1, A2, A3."""
+        return np.array([self.a1_au_d2, self.a2_au_d2, self.a3_au_d2])
+
+    @property
+    def _pushed(self) -> bool:
+        return bool(self.pushes_au_d2.any())
