@@ -199,7 +199,7 @@ clean: ## remove everything that can be made again
 	find gateway export client tests -name __pycache__ -prune -exec rm -rf {} +
 	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so
 
-$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx gateway/simulation/nbody/_swarm_forces.pyx | $(UV)
+$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx $(wildcard gateway/simulation/nbody/*.pyx gateway/simulation/nbody/*.h) | $(UV)
 	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
 	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
 	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev

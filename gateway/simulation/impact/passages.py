@@ -292,11 +292,10 @@ class _Throng:
     @classmethod
     def of(cls, step: SwarmStep, after: Floats) -> "_Throng":
         times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
-        mean = SwarmStep(
-            step.start_d, step.end_d, step.states.mean(axis=0)[None], step.accelerations.mean(axis=1)[:, None]
-        )
-        ends = ((step.states, mean.states), (after, after.mean(axis=0)))
-        scatter_au = sum(float(np.linalg.norm((places - middle)[:, :3], axis=1).max()) for places, middle in ends)
+        # A product is several times as quick as the mean over an axis in the middle.
+        each = np.full(len(after), 1.0 / len(after))
+        mean = SwarmStep(step.start_d, step.end_d, (each @ step.states)[None], (each @ step.accelerations)[:, None])
+        scatter_au = _widest(step.states, mean.states[0]) + _widest(after, each @ after)
         # A path whose acceleration is at most A stays within A dt^2 / 8 of its chord.
         bend = float(np.linalg.norm(mean.accelerations, axis=2).sum())
         part_d = (step.end_d - step.start_d) / _PARTS_PER_STEP
@@ -316,6 +315,12 @@ class _Throng:
         away = self.centre[[0, -1], None, :3] - bodies[[0, -1]]
         way_au = np.linalg.norm(away[1] - away[0], axis=1)
         return bool((np.linalg.norm(away[1], axis=1) - self.margin_au - 1.5 * way_au > limit_au).all())
+
+
+def _widest(states: Floats, middle: Floats) -> float:
+    """The greatest distance from the middle."""
+    away = states[:, :3] - middle[:3]
+    return float(np.sqrt(np.einsum("nc,nc->n", away, away).max()))
 
 
 def _states(step: SwarmStep, times: Floats) -> Floats:

@@ -9,23 +9,42 @@ arrays of one coordinate each, which a compiler makes vector instructions of. Ev
 bodies, come from ASSIST itself.
 """
 
-from libc.math cimport M_PI, cos, sin, sqrt
 from libc.stdint cimport uintptr_t
 
+cdef extern from "pulls.h" nogil:
+    enum:
+        TOGETHER "ORRERY_TOGETHER"
+
+    struct Few "orrery_few":
+        double x[TOGETHER]
+        double y[TOGETHER]
+        double z[TOGETHER]
+        double vx[TOGETHER]
+        double vy[TOGETHER]
+        double vz[TOGETHER]
+        double ax[TOGETHER]
+        double ay[TOGETHER]
+        double az[TOGETHER]
+
+    struct Point "orrery_point":
+        double gm
+        double x
+        double y
+        double z
+        double vx
+        double vy
+        double vz
+
+    void attract "orrery_attract"(Few* few, const Point* body)
+    void bend "orrery_bend"(Few* few, const Point* sun, double c2)
+    void flatten "orrery_flatten"(Few* few, const Point* sun, double j2, double radius)
+
 cdef enum:
-    TOGETHER = 64    # particles
     MOST_BODIES = 64
     PLANETS = 11     # with Sun, Moon and Pluto, by ASSIST's numbers; asteroids follow
-    SUN = 0
 
 # Smallest pulls first, as ASSIST adds them: Pluto, Moon, Mars, Mercury, Neptune, Uranus, Earth, Venus, Saturn, Jupiter, Sun.
 cdef int[PLANETS] ORDER = [10, 4, 5, 1, 9, 8, 3, 2, 7, 6, 0]
-
-# The pole of the Sun: right ascension 286.13 deg, declination 63.87 deg.
-cdef double COS_RA = cos(286.13 * M_PI / 180.0)
-cdef double SIN_RA = sin(286.13 * M_PI / 180.0)
-cdef double COS_DEC = cos(63.87 * M_PI / 180.0)
-cdef double SIN_DEC = sin(63.87 * M_PI / 180.0)
 
 ctypedef int (*Ephemeris)(
     void* ephem, void* cache, int body, double time_d, double* gm, double* x, double* y, double* z,
@@ -55,28 +74,6 @@ cdef struct Pulled:
 # From the address of a simulation to its `extras`, and from there to what is pulled: see `attach`.
 cdef Py_ssize_t extras_at = 0
 cdef Py_ssize_t own_at = 0
-
-
-cdef struct Few:
-    double[TOGETHER] x
-    double[TOGETHER] y
-    double[TOGETHER] z
-    double[TOGETHER] vx
-    double[TOGETHER] vy
-    double[TOGETHER] vz
-    double[TOGETHER] ax
-    double[TOGETHER] ay
-    double[TOGETHER] az
-
-
-cdef struct Point:
-    double gm
-    double x
-    double y
-    double z
-    double vx
-    double vy
-    double vz
 
 
 cdef void pull(void* simulation) noexcept nogil:
@@ -123,61 +120,6 @@ cdef void pull(void* simulation) noexcept nogil:
             particle = pulled.particles + (first + j) * pulled.stride
             particle[6], particle[7], particle[8] = few.ax[j], few.ay[j], few.az[j]
         first += TOGETHER
-
-
-cdef void attract(Few* few, const Point* point) noexcept nogil:
-    cdef double gm = point.gm, px = point.x, py = point.y, pz = point.z
-    cdef double dx, dy, dz, r, pull_
-    cdef Py_ssize_t j
-    for j in range(TOGETHER):
-        dx = few.x[j] - px
-        dy = few.y[j] - py
-        dz = few.z[j] - pz
-        r = sqrt(dx * dx + dy * dy + dz * dz)
-        pull_ = gm / (r * r * r)
-        few.ax[j] -= pull_ * dx
-        few.ay[j] -= pull_ * dy
-        few.az[j] -= pull_ * dz
-
-
-cdef void bend(Few* few, const Point* sun, double c2) noexcept nogil:
-    cdef double gm = sun.gm, sx = sun.x, sy = sun.y, sz = sun.z, svx = sun.vx, svy = sun.vy, svz = sun.vz
-    cdef double x, y, z, vx, vy, vz, v2, r, a, b, factor
-    cdef Py_ssize_t j
-    for j in range(TOGETHER):
-        x, y, z = few.x[j] - sx, few.y[j] - sy, few.z[j] - sz
-        vx, vy, vz = few.vx[j] - svx, few.vy[j] - svy, few.vz[j] - svz
-        v2 = vx * vx + vy * vy + vz * vz
-        r = sqrt(x * x + y * y + z * z)
-        a = 4.0 * gm / r - v2
-        b = 4.0 * (x * vx + y * vy + z * vz)
-        factor = gm / (r * r * r * c2)
-        few.ax[j] += factor * (a * x + b * vx)
-        few.ay[j] += factor * (a * y + b * vy)
-        few.az[j] += factor * (a * z + b * vz)
-
-
-cdef void flatten(Few* few, const Point* sun, double j2, double radius_au) noexcept nogil:
-    cdef double gm = sun.gm, sx = sun.x, sy = sun.y, sz = sun.z
-    cdef double cosa = COS_RA, sina = SIN_RA, cosd = COS_DEC, sind = SIN_DEC
-    cdef double x, y, z, dx, dy, dz, r2, r, cos2, factor, j2_factor, px, py, pz
-    cdef Py_ssize_t j
-    for j in range(TOGETHER):
-        x, y, z = few.x[j] - sx, few.y[j] - sy, few.z[j] - sz
-        r2 = x * x + y * y + z * z
-        r = sqrt(r2)
-        dx = -x * sina + y * cosa
-        dy = -x * cosa * sind - y * sina * sind + z * cosd
-        dz = x * cosa * cosd + y * sina * cosd + z * sind
-        cos2 = dz * dz / r2
-        factor = 3.0 * j2 * radius_au * radius_au / r2 / r2 / r / 2.0
-        j2_factor = 5.0 * cos2 - 1.0
-        px = gm * factor * j2_factor * dx
-        py = gm * factor * j2_factor * dy
-        pz = gm * factor * (j2_factor - 2.0) * dz
-        few.ax[j] += -px * sina - py * cosa * sind + pz * cosa * cosd
-        few.ay[j] += px * cosa - py * sina * sind + pz * sina * cosd
-        few.az[j] += py * cosd + pz * sind
 
 
 cdef class SwarmForces:
