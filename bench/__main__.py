@@ -30,8 +30,8 @@ What remains after a deep encounter, some 10 m a few years after Apophis', is ro
 removes. FAST stays at 1e-10: 1e-9 would lose several times as much to save a quarter of the time. (Its simpler
 relativity alone puts it some 200 m from AUDIT after ten years, and thousands of km some years after Apophis'
 encounter.) PRECISE at 1e-10 would be as good over these ten years; it stays at 1e-11, which left 0.2 m instead of 24 m
-on the way through 388945's encounter of 2020 and back (see `gateway/simulation/nbody/forces.py`), because what it is for, a
-century, multiplies what each step leaves.
+on the way through 388945's encounter of 2020 and back (see `gateway/simulation/nbody/forces.py`), because what it is
+for, a century, multiplies what each step leaves.
 """
 
 

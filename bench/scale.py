@@ -15,10 +15,9 @@ from google.protobuf import json_format
 from bench.tables import markdown
 from gateway.neo.units import JULIAN_YEAR_D
 from gateway.serving.validation import Violations
-from gateway.simulation.bodies import Body
 from gateway.simulation.branch import barycentric
-from gateway.simulation.clones import Watch, carry
 from gateway.simulation.decode import epoch_of, orbit_of, state_of
+from gateway.simulation.impact.passages import follow
 from gateway.simulation.nbody import Forces
 from gateway.simulation.nightly import Night, answer
 from gateway.simulation.settings import KernelSettings
@@ -32,12 +31,13 @@ a million clones a day and for a whole catalogue is in [scale.md](../scale.md).
 _NAMED: Final = Path(__file__).resolve().parents[1] / "client" / "examples" / "named_orbits.json"
 _REPEATS: Final = 3
 _YEARS: Final = 10.0
+_BLOCKS: Final = (1, 100, 500)
 # A clone differs from its fellows by about so much, au and au/d.
 _SPREAD: Final = 1e-8
 
 
 def clone_years() -> str:
-    """Blocks of clones of each named object over ten years, closest approaches to Earth watched."""
+    """Blocks of clones of each named object over ten years, as an impact estimate follows them: hits on any body."""
     kernel = KernelSettings().asteroid_kernel
     rows = []
     for item in _named():
@@ -53,13 +53,12 @@ def clone_years() -> str:
             end_d: float = end_d,
         ) -> Callable[[], object]:
             clones = start + _SPREAD * np.random.default_rng(6).normal(size=(count, 6))
-            watch = Watch(Body.EARTH, start_d, end_d)
-            return lambda: carry(clones, start_d, end_d, forces=Forces(asteroid_kernel=kernel), watch=watch)
+            return lambda: follow(clones, start_d, end_d, forces=Forces(asteroid_kernel=kernel), reach_au={})
 
-        cells = [_ms(_seconds(block(count)), per=count * _YEARS) for count in (1, 50, 100)]
+        cells = [_ms(_seconds(block(count)), per=count * _YEARS) for count in _BLOCKS]
         rows.append((item.designation, *cells))
     asteroids = "with 16 asteroids" if kernel else "without asteroids"
-    head = (f"ms a clone-year ({asteroids})", "alone", "blocks of 50", "blocks of 100")
+    head = (f"ms a clone-year ({asteroids})", "alone", *(f"blocks of {count}" for count in _BLOCKS[1:]))
     return markdown(head, rows)
 
 

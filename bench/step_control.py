@@ -83,7 +83,7 @@ def report() -> str:
         with _steps_of(fidelity, mode, epsilon):
             lines.append(_row(f"**{name}**" if used else name, fidelity, starts, references[fidelity], _carried))
     fast = forces.RECIPES[Fidelity.FAST]
-    name = f"**clones: epsilon {fast.calm_epsilon:.0e} far from all bodies**"
+    name = f"**clones (here one): epsilon {fast.calm_epsilon:.0e} far from all bodies**"
     lines.append(_row(name, Fidelity.FAST, starts, references[Fidelity.FAST], _followed))
     return "\n".join(lines)
 
