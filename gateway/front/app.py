@@ -74,7 +74,7 @@ async def mount(
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {
-                settings.classifier_name: Classifier(models, rollout, settings.classifier_name),
+                settings.classifier_name: Classifier(judges, rollout),
                 settings.forest_name: Forest(anomaly),
             },
             checks,

@@ -68,9 +68,15 @@ class Judges:
         self._most_rows = settings.batch_max_rows
         self._part_rows = settings.column_part_rows
         self._parts_under_way = settings.column_parts_under_way
-        self._batcher: MicroBatcher[Judgement] = MicroBatcher(
-            self._ask, most_rows=settings.batch_max_rows, most_under_way=settings.batches_under_way
-        )
+        # By whether the definitions are applied too.
+        self._batchers: dict[bool, MicroBatcher[Judgement]] = {
+            definition: MicroBatcher(
+                partial(self._ask, definition=definition),
+                most_rows=settings.batch_max_rows,
+                most_under_way=settings.batches_under_way,
+            )
+            for definition in (True, False)
+        }
         # What a version says of itself never changes: (variant, training data).
         self._descriptions: dict[int, tuple[str, str]] = {}
 
@@ -81,15 +87,15 @@ class Judges:
 
         Args:
             selector: a serialised ModelSelector.
-            rows: (N, 7), see `gateway.front.rules.COLUMNS`; checked.
+            rows: (N, 7), see `gateway.front.rules.COLUMNS`, or without definitions (N, 6), the model's; checked.
             budget: timeout and metadata, see `gateway.serving.channels.onward`.
-            definition: apply the definitions too; without them the network is asked apart from other callers.
+            definition: apply the definitions too.
 
         Raises:
             ServingError: there is no such version, or the model server is away, too slow or too busy.
         """
-        if definition and len(rows) <= self._most_rows:
-            return await self._batcher.submit(selector, rows, **budget)
+        if len(rows) <= self._most_rows:
+            return await self._batchers[definition].submit(selector, rows, **budget)
         async with asyncio.timeout(None) as limit:
             limit.reschedule(asyncio.get_running_loop().time() + budget["timeout"])
             parts = await self._parts(selector, rows, budget, definition)

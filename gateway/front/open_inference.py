@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 
 from gateway.front.open_inference_messages import MESSAGES, SERVICE
-from gateway.front.open_inference_models import INPUTS, Model, Tensor, probe, selector_of
+from gateway.front.open_inference_models import FEW_ROWS, INPUTS, Model, Tensor, probe, selector_of
 from gateway.front.open_inference_tensors import chosen_outputs, read_orbits, write_outputs
 from gateway.serving.channels import onward
 from gateway.serving.errors import ModelNotFound, ServingError
@@ -75,13 +76,18 @@ class OpenInferenceServicer:
         """Tensors in, tensors out."""
         model = self._model(request.model_name, "model_name")
         names = chosen_outputs(request, [name for name, _, _ in model.outputs])
-        orbits = await asyncio.to_thread(read_orbits, request)
+        few = all(tensor.shape and tensor.shape[0] <= FEW_ROWS for tensor in request.inputs)
+        orbits = read_orbits(request) if few else await asyncio.to_thread(read_orbits, request)
         said = await model.infer(orbits, selector_of(request.model_version), onward(context, cap_s=self._cap_s))
         reply = MESSAGES["ModelInferResponse"](
             model_name=request.model_name, model_version=str(said.version), id=request.id
         )
         chosen = {name: said.outputs[name] for name in names}
-        await asyncio.to_thread(write_outputs, reply, chosen, raw=len(request.raw_input_contents) > 0)
+        write = partial(write_outputs, reply, chosen, raw=len(request.raw_input_contents) > 0)
+        if few:
+            write()
+        else:
+            await asyncio.to_thread(write)
         return reply
 
     def _model(self, name: str, path: str) -> Model:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The two models as the Open Inference Protocol sees them: named tensors in, named tensors out, versions as text."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -8,18 +9,20 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.front.judging import Judgement, Judges
 from gateway.front.open_inference_tensors import COLUMNS, ORBITS, model_rows
 from gateway.front.rollout import Rollout
-from gateway.front.tf_serving import Answer, TensorFlowServing
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.channels import refusal_of
-from gateway.serving.errors import ModelUnusable
 from orrery.inference import v1
 
 Tensor = tuple[str, str, tuple[int, ...]]
 """Name, data type, shape; -1 for any size."""
 
 INPUTS: Final[tuple[Tensor, ...]] = ((ORBITS, "FP64", (-1, len(COLUMNS))),)
+
+FEW_ROWS: Final = 64
+"""Up to here a thread's hop and back would cost more than reading and writing do."""
 
 # (433) Eros, rounded: what a model is asked to see whether it answers.
 _PROBE: Final = v1.OrbitColumns(
@@ -72,29 +75,25 @@ class Classifier:
         ("class_probabilities", "FP32", (-1, 4)),
     )
 
-    def __init__(self, models: TensorFlowServing, rollout: Rollout, name: str) -> None:
-        self._models = models
+    def __init__(self, judges: Judges, rollout: Rollout) -> None:
+        self._judges = judges
         self._rollout = rollout
-        self._name = name
 
     async def infer(self, orbits: v1.OrbitColumns, selector: v1.ModelSelector, budget: dict[str, Any]) -> Answered:
-        """One Predict of the SavedModel.
+        """Ask the network: together with concurrent callers where it is little, in parts where it is much.
 
         Raises:
             InvalidRequest: an orbit is none that the model knows.
             ServingError: there is no such version, or the model server is away, too slow or too busy.
         """
-        rows = model_rows(orbits)
+        few = len(orbits.eccentricity) <= FEW_ROWS
+        rows = model_rows(orbits) if few else await asyncio.to_thread(model_rows, orbits)
 
-        async def ask(model: v1.ModelSelector) -> Answer:
-            return await self._models.predict("serving_default", {"orbits": rows}, model, **budget)
+        async def ask(model: v1.ModelSelector) -> Judgement:
+            return await self._judges.judge(model.SerializeToString(), rows, budget, definition=False)
 
         said = await self._rollout.ask_stable(selector, ask)
-        for name, _, shape in self.outputs:
-            values = said.outputs.get(name)
-            if values is None or values.shape != (len(rows), *shape[1:]) or not np.isfinite(values).all():
-                raise ModelUnusable(self._name)
-        return Answered({name: said.outputs[name] for name, _, _ in self.outputs}, said.version)
+        return Answered({name: getattr(said, name) for name, _, _ in self.outputs}, said.version)
 
 
 class Forest:
