@@ -18,7 +18,7 @@ from gateway.serving.validation import Violations, check
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import DEFAULT_REPORTED, PROPERTIES, Body, Planet
 from gateway.simulation.branch import barycentric
-from gateway.simulation.deflection import Mass, delta_v_km_s, mass_of
+from gateway.simulation.deflection.impactor import Mass, delta_v_km_s, mass_of
 from gateway.simulation.encode import elements_message
 from gateway.simulation.encounters import body_around
 from gateway.simulation.nbody import Fidelity, Forces

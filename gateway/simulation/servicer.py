@@ -12,8 +12,8 @@ from gateway.serving.callers import caller_behind
 from gateway.serving.interceptor import Context
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
-from gateway.simulation.deflecting import deflect
-from gateway.simulation.deflection_question import read_deflection
+from gateway.simulation.deflection.decode import read_deflection
+from gateway.simulation.deflection.estimate import deflect
 from gateway.simulation.encode import result_message, update_message
 from gateway.simulation.impact import encode as impact_encode
 from gateway.simulation.impact.decode import read_question

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import pytest
 
-from gateway.simulation.deflection import delta_v_km_s, mass_of
+from gateway.simulation.deflection.impactor import delta_v_km_s, mass_of
 
 
 def test_dart_on_dimorphos():

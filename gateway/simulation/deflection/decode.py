@@ -22,8 +22,8 @@ from gateway.simulation.decode import (
     orbit_of,
     state_of,
 )
-from gateway.simulation.deflection import Mass, delta_v_km_s
-from gateway.simulation.pushing import Direction, Question
+from gateway.simulation.deflection.impactor import Mass, delta_v_km_s
+from gateway.simulation.deflection.question import Direction, Question
 from orrery.inference import v1
 
 _MM_S_PER_KM_S = 1e6
