@@ -16,10 +16,10 @@ from bench.tables import markdown
 from gateway.neo.units import JULIAN_YEAR_D
 from gateway.serving.validation import Violations
 from gateway.simulation.branch import barycentric
-from gateway.simulation.decode import epoch_of, orbit_of, state_of
 from gateway.simulation.impact.passages import follow
 from gateway.simulation.nbody import Forces
 from gateway.simulation.nightly import Night, answer
+from gateway.simulation.objects import epoch_of, orbit_of, state_of
 from gateway.simulation.settings import KernelSettings
 from orrery.inference import v1
 

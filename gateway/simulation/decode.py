@@ -1,39 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From a request to a `Scenario`, or a refusal that names every violated field."""
 
-import math
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from gateway.neo.elements import Orbits, to_states
-from gateway.neo.frames import icrf_to_ecliptic
+from gateway.neo.elements import Orbits
 from gateway.neo.units import AU_KM, J2000_TDB_JD
-from gateway.serving.errors import InvalidRequest, OutsideEphemeris
+from gateway.serving.errors import InvalidRequest
 from gateway.serving.orbits import read_orbit
 from gateway.serving.validation import Violations, check
-from gateway.simulation import ephemeris
-from gateway.simulation.bodies import DEFAULT_REPORTED, PROPERTIES, Body, Planet
-from gateway.simulation.branch import barycentric
+from gateway.simulation.bodies import DEFAULT_REPORTED, PROPERTIES, Body
 from gateway.simulation.deflection.impactor import Mass, delta_v_km_s, mass_of
 from gateway.simulation.encode import elements_message
-from gateway.simulation.encounters import body_around
-from gateway.simulation.nbody import Fidelity, Forces
+from gateway.simulation.objects import (
+    MAX_DELTA_V_KM_S,
+    REACH_AU,
+    REACHES_WIDER,
+    check_start,
+    check_within,
+    epoch_of,
+    forces_of,
+    mass_of_object,
+    orbit_of,
+    state_of,
+    two_body_state,
+)
 from gateway.simulation.scenario import Push, PushAxes, Sampling, Scenario
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
 
 _BODIES: Final = {int(body) for body in Body}
-_PLANETS: Final = {int(planet) for planet in Planet}
-REACH_AU: Final = 0.2
-REACHES_WIDER: Final = {Body.JUPITER: 10.0, Body.SATURN: 10.0}
-MAX_DELTA_V_KM_S: Final = 100.0
-# ASSIST 1.2.3 crashes where an integration, there or back, begins at the kernel's very last instant.
-_LAST_D: Final = 1e-3
 _SUNGRAZER_NOTE: Final = "the perihelion lies inside the Sun: the object is followed until it hits it"
 _MASS_NOTE: Final = "a mass does not change the orbit measurably; it scales what impactors do"
 
@@ -73,7 +73,7 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
     check_start(baseline, start_d, "scenario.object", violations)
     changed_state = None
     if asked.changes:
-        changed_state = baseline if changed is None else _two_body_state(changed[1])
+        changed_state = baseline if changed is None else two_body_state(changed[1])
         if changed is not None:
             check_start(changed_state, start_d, changed[0], violations)
     violations.raise_if_any()
@@ -90,71 +90,6 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
         check_round_trip=asked.output.check_round_trip,
         notes=_notes(asked, mass, orbit, None if changed is None else changed[1]),
     )
-
-
-def read_planets(request: v1.ComputeMoidRequest, violations: Violations) -> list[Planet]:
-    """The planets that a request names, Earth where it names none."""
-    planets: list[Planet] = []
-    for row, number in enumerate(request.planets):
-        if number not in _PLANETS:
-            violations.add(f"planets[{row}]", "must name a planet")
-        elif (planet := Planet(number)) in planets:
-            violations.add(f"planets[{row}]", f"{planet.name} is named twice")
-        else:
-            planets.append(planet)
-    return planets or [Planet.EARTH]
-
-
-def orbit_of(item: v1.NearEarthObject, path: str, violations: Violations) -> Orbits | None:
-    """The object's orbit; None where anything was noted, here or before.
-
-    Numbers out of bounds are noted already; the rules that join fields are for numbers within.
-    """
-    broken = Violations()
-    check(item, broken)
-    if len(broken):
-        return None
-    try:
-        return read_orbit(item, violations, path)
-    except InvalidRequest:
-        # Everything it names is in the violations, which are raised together at the end.
-        return None
-
-
-def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | None) -> Forces:
-    """What acts on an object."""
-    pushed = item.non_gravitational
-    return Forces(
-        fidelity=Fidelity(fidelity or v1.FIDELITY_FAST),
-        a1_au_d2=pushed.a1_au_d2,
-        a2_au_d2=pushed.a2_au_d2,
-        a3_au_d2=pushed.a3_au_d2,
-        asteroid_kernel=asteroid_kernel,
-    )
-
-
-def epoch_of(item: v1.NearEarthObject) -> float:
-    """When the object is known, by a state or by elements."""
-    return item.state.epoch_tdb_jd if item.WhichOneof("orbit") == "state" else item.elements.epoch_tdb_jd
-
-
-def state_of(item: v1.NearEarthObject, orbit: Orbits | None) -> Floats:
-    """(6,) heliocentric ecliptic: a state as it was given, to the last bit, rather than through elements."""
-    if orbit is not None and item.WhichOneof("orbit") != "state":
-        return _two_body_state(orbit)
-    given = item.state
-    state: Floats = np.array([given.x_au, given.y_au, given.z_au, given.vx_au_d, given.vy_au_d, given.vz_au_d])
-    if given.frame == v1.FRAME_ICRF:
-        state = icrf_to_ecliptic(state)
-    if given.origin == v1.ORIGIN_SOLAR_SYSTEM_BARYCENTER:
-        at = np.array([given.epoch_tdb_jd - J2000_TDB_JD])
-        state = state - icrf_to_ecliptic(ephemeris.states(Body.SUN, at)[0])
-    return state
-
-
-def _two_body_state(orbit: Orbits) -> Floats:
-    state: Floats = to_states(orbit)[0]
-    return state
 
 
 def _changed_orbit(asked: v1.Scenario, violations: Violations) -> tuple[str, Orbits] | None:
@@ -207,22 +142,6 @@ def _mass(asked: v1.Scenario) -> Mass | None:
     return mass_of_object(asked.object.physical)
 
 
-def mass_of_object(physical: v1.PhysicalParameters) -> Mass | None:
-    """The best that is said of an object's mass; not a number where a parameter breaks its bounds."""
-    broken = Violations()
-    check(physical, broken)
-    if len(broken):
-        # Each number is noted already; what would follow from them is nothing.
-        return Mass(math.nan, "")
-    names = ("mass_kg", "diameter_km", "density_kg_m3", "absolute_magnitude_h", "albedo")
-    return mass_of(**{name: _set(physical, name) for name in names})
-
-
-def _set(message: Message, name: str) -> float | None:
-    value: float | None = getattr(message, name) if message.HasField(name) else None
-    return value
-
-
 def _push(change: v1.Change, mass: Mass | None, path: str, violations: Violations) -> Push | None:
     kind = change.WhichOneof("change")
     if kind == "impulse":
@@ -273,23 +192,6 @@ def _check_times(asked: v1.Scenario, epoch_tdb_jd: float, violations: Violations
 def _check_span(asked: v1.Scenario, epoch_tdb_jd: float, asteroid_kernel: Path | None) -> None:
     check_within("scenario.duration_days", epoch_tdb_jd + asked.duration_days, asteroid_kernel)
     check_within(f"scenario.object.{asked.object.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
-
-
-def check_within(path: str, tdb_jd: float, asteroid_kernel: Path | None) -> None:
-    """Refuse a time that the kernels do not cover.
-
-    Raises:
-        OutsideEphemeris: naming the path.
-    """
-    span = ephemeris.span_tdb_jd(asteroid_kernel)
-    if not span[0] <= tdb_jd <= span[1] - _LAST_D:
-        raise OutsideEphemeris(path, span)
-
-
-def check_start(state: Floats, time_d: float, path: str, violations: Violations) -> None:
-    """Note a heliocentric state that lies within a body."""
-    if (body := body_around(barycentric(state, time_d), time_d)) is not None:
-        violations.add(path, f"starts within the mean radius of {body.name}")
 
 
 def _notes(asked: v1.Scenario, mass: Mass | None, *orbits: Orbits | None) -> tuple[str, ...]:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """ComputeMoid and its columns: from a request to a reply in one call."""
 
+from typing import Final
+
 import numpy as np
 
 from gateway.neo.elements import Orbits
@@ -8,10 +10,11 @@ from gateway.neo.moid import MoidResult, moid
 from gateway.serving.orbits import read_columns, read_orbits
 from gateway.serving.validation import Violations, check
 from gateway.simulation.bodies import Planet
-from gateway.simulation.decode import read_planets
 from gateway.simulation.encode import elements_message
 from gateway.simulation.ephemeris import planet_orbits
 from orrery.inference import v1
+
+_PLANETS: Final = {int(planet) for planet in Planet}
 
 
 def answer_rows(request: v1.ComputeMoidRequest) -> v1.ComputeMoidResponse:
@@ -22,7 +25,7 @@ def answer_rows(request: v1.ComputeMoidRequest) -> v1.ComputeMoidResponse:
     """
     violations = Violations()
     check(request, violations)
-    planets = read_planets(request, violations)
+    planets = _planets(request, violations)
     orbits = read_orbits(request.objects, violations)
     columns = [(planet, *_moids(orbits, planet, certify=request.certify)) for planet in planets]
     return v1.ComputeMoidResponse(
@@ -80,3 +83,16 @@ def _moids(orbits: Orbits, planet: Planet, *, certify: bool) -> tuple[Orbits, Mo
     ):
         raise ArithmeticError(f"a MOID with {planet.name} is not finite")
     return references, found
+
+
+def _planets(request: v1.ComputeMoidRequest, violations: Violations) -> list[Planet]:
+    """The planets that a request names, Earth where it names none."""
+    planets: list[Planet] = []
+    for row, number in enumerate(request.planets):
+        if number not in _PLANETS:
+            violations.add(f"planets[{row}]", "must name a planet")
+        elif (planet := Planet(number)) in planets:
+            violations.add(f"planets[{row}]", f"{planet.name} is named twice")
+        else:
+            planets.append(planet)
+    return planets or [Planet.EARTH]

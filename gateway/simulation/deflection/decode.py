@@ -11,7 +11,9 @@ from gateway.serving.errors import OutsideEphemeris
 from gateway.serving.validation import Violations, check
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import Body
-from gateway.simulation.decode import (
+from gateway.simulation.deflection.impactor import Mass, delta_v_km_s
+from gateway.simulation.deflection.question import Direction, Question
+from gateway.simulation.objects import (
     MAX_DELTA_V_KM_S,
     REACH_AU,
     REACHES_WIDER,
@@ -22,8 +24,6 @@ from gateway.simulation.decode import (
     orbit_of,
     state_of,
 )
-from gateway.simulation.deflection.impactor import Mass, delta_v_km_s
-from gateway.simulation.deflection.question import Direction, Question
 from orrery.inference import v1
 
 _MM_S_PER_KM_S = 1e6

@@ -13,7 +13,7 @@ from gateway.neo.orbits import Orbits
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.bounds import NUMBERS
 from gateway.serving.validation import Violations, check
-from gateway.simulation import decode
+from gateway.simulation import objects
 from gateway.simulation.assessing import impactor_of_message
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.question import DEFAULT_BODIES, Method, Question
@@ -63,18 +63,18 @@ def read_question(request: v1.EstimateImpactRequest, asteroid_kernel: Path | Non
     check(request, violations)
     bodies = _bodies(request, violations)
     item = request.object
-    epoch_tdb_jd = decode.epoch_of(item)
+    epoch_tdb_jd = objects.epoch_of(item)
     labels, spread, spread_tdb_jd = _uncertainty(item, epoch_tdb_jd, violations)
-    orbit = decode.orbit_of(item, _OBJECT, violations) if item.WhichOneof("orbit") else None
+    orbit = objects.orbit_of(item, _OBJECT, violations) if item.WhichOneof("orbit") else None
     _check_window(request.window, spread_tdb_jd, violations)
     violations.raise_if_any()
     end_tdb_jd = request.window.end_tdb_jd
-    decode.check_within("window.end_tdb_jd", end_tdb_jd, asteroid_kernel)
-    decode.check_within(f"object.{item.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
-    decode.check_within(f"{_UNCERTAINTY}.covariance.epoch_tdb_jd", spread_tdb_jd, asteroid_kernel)
-    state = decode.state_of(item, orbit)
+    objects.check_within("window.end_tdb_jd", end_tdb_jd, asteroid_kernel)
+    objects.check_within(f"object.{item.WhichOneof('orbit')}.epoch_tdb_jd", epoch_tdb_jd, asteroid_kernel)
+    objects.check_within(f"{_UNCERTAINTY}.covariance.epoch_tdb_jd", spread_tdb_jd, asteroid_kernel)
+    state = objects.state_of(item, orbit)
     state_d, spread_d = epoch_tdb_jd - J2000_TDB_JD, spread_tdb_jd - J2000_TDB_JD
-    decode.check_start(state, state_d, _OBJECT, violations)
+    objects.check_start(state, state_d, _OBJECT, violations)
     violations.raise_if_any()
     pushed, given = item.non_gravitational, item.WhichOneof("orbit") == "state"
     start_tdb_jd = request.window.start_tdb_jd if request.window.HasField("start_tdb_jd") else spread_tdb_jd
