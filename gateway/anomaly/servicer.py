@@ -14,8 +14,8 @@ from gateway.anomaly.explanation import METHOD, contributions
 from gateway.anomaly.forests import Forests
 from gateway.anomaly.scorer import Forest, Scores
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
+from gateway.serving.context import Context
 from gateway.serving.drift import DriftMonitor
-from gateway.serving.interceptor import Context
 from gateway.serving.orbits import MODEL_COLUMNS, model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check

@@ -16,8 +16,8 @@ from gateway.feedback.store.contributors import ModelVersion
 from gateway.feedback.store.store import Store
 from gateway.feedback.store.votes import KeptVote, Receipt, Submission
 from gateway.feedback.writer import Writer
+from gateway.serving.context import Context
 from gateway.serving.errors import ServingError, reason_of
-from gateway.serving.interceptor import Context
 from orrery.inference import v1
 
 T = TypeVar("T")

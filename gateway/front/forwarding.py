@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from gateway.serving.channels import onward, refusal_of
-from gateway.serving.interceptor import Context
+from gateway.serving.context import Context
 from gateway.serving.streams import undisturbed
 
 _Unary = Callable[[bytes, Context], Awaitable[bytes]]

@@ -14,8 +14,8 @@ from gateway.front.open_inference_messages import MESSAGES, SERVICE
 from gateway.front.open_inference_models import FEW_ROWS, INPUTS, Model, Tensor, probe, selector_of
 from gateway.front.open_inference_tensors import chosen_outputs, read_orbits, write_outputs
 from gateway.serving.channels import onward
+from gateway.serving.context import Context
 from gateway.serving.errors import ModelNotFound, ServingError
-from gateway.serving.interceptor import Context
 from gateway.serving.server import SERVING
 
 _DISTRIBUTION: Final = "orrery-inference"

@@ -19,7 +19,7 @@ from gateway.front.judging import Judges
 from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
-from gateway.serving.interceptor import Context
+from gateway.serving.context import Context
 from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check

@@ -11,7 +11,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
 from gateway.serving.callers import CALLER_KEY, caller_here
-from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY
+from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
 from gateway.serving.errors import (
     BackendRefusal,
     BackendUnavailable,
@@ -20,7 +20,7 @@ from gateway.serving.errors import (
     Overloaded,
     ServingError,
 )
-from gateway.serving.interceptor import Context, current_request_id
+from gateway.serving.observed_call import current_request_id
 from gateway.serving.renewing import RenewingChannel
 from gateway.serving.server import NOT_SERVING, SERVING
 from gateway.serving.settings import BackendSettings

@@ -19,8 +19,9 @@ from grpc_reflection.v1alpha import reflection
 
 from gateway.serving import logs, loops
 from gateway.serving.guard import build_guard
-from gateway.serving.interceptor import CallInterceptor, Hooks
+from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.metrics import MetricsEndpoint
+from gateway.serving.served_method import Hooks
 from gateway.serving.settings import ServingSettings, split_address
 from gateway.serving.transport import UnsafeSettings, require_safe, server_credentials
 

@@ -11,7 +11,7 @@ import contextlib
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Iterator
+from collections.abc import AsyncGenerator, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -22,6 +22,7 @@ from gateway.serving.errors import BackendUnavailable, DeadlineExceeded, Overloa
 from gateway.simulation import metrics
 from gateway.simulation.fair_queue import FairQueue
 from gateway.simulation.jobs import Job, R, U
+from gateway.simulation.request import Request
 from gateway.simulation.worker import Done, Failed, Ready, Stopped, Told
 from gateway.simulation.worker_process import Died, WorkerProcess
 
@@ -30,8 +31,6 @@ log = structlog.get_logger()
 _RESTART_AFTER_S: Final = 1.0
 # How much the newest of them moves the mean time of jobs and of requests.
 _NEWEST: Final = 0.1
-# How many messages of a request may wait for it to take them.
-_MESSAGES_AHEAD: Final = 64
 # What a first job is taken to cost.
 _FIRST_GUESS_S: Final = 0.5
 
@@ -42,82 +41,6 @@ class _Seat:
 
     worker: asyncio.Future[WorkerProcess]
     since_s: float
-
-
-class Request:
-    """One caller's request, whose jobs share the workers with those of others."""
-
-    def __init__(self, pool: "WorkerPool", caller: str) -> None:
-        """Made by `WorkerPool.admit`.
-
-        Args:
-            pool: runs the jobs.
-            caller: who asks.
-        """
-        self._pool = pool
-        self.caller = caller
-        self.running = 0
-        self.busy_s = 0.0
-
-    async def run(self, job: Job[U, R]) -> AsyncGenerator[U | R, None]:
-        """What a job brings: updates, and its result last.
-
-        Leaving the iterator early stops the job.
-
-        Raises:
-            BackendUnavailable: the process died on the way.
-            DeadlineExceeded: it took longer than any may.
-            RuntimeError: the integrator failed.
-        """
-        async with contextlib.aclosing(self._pool.serve(self, job)) as messages:
-            async for message in messages:
-                yield message
-
-    async def run_all(self, jobs: Iterable[Job[U, R]]) -> AsyncGenerator[tuple[int, U | R], None]:
-        """What many jobs bring, each message with the number of its job, as they come: jobs overtake each other.
-
-        As many jobs are under way or in the line as there are workers; the next is taken from `jobs` when one ends. A
-        job whose process dies is begun again, once. Leaving the iterator early stops them all.
-
-        Raises:
-            as `run` does; the other jobs are stopped.
-        """
-        todo = enumerate(jobs)
-        messages: asyncio.Queue[tuple[int, U | R] | Exception | None] = asyncio.Queue(maxsize=_MESSAGES_AHEAD)
-
-        async def follow() -> None:
-            for number, job in todo:
-                try:
-                    await self._follow(number, job, messages)
-                except BackendUnavailable:
-                    await self._follow(number, job, messages)
-
-        async def follow_all() -> None:
-            try:
-                async with asyncio.TaskGroup() as followers:
-                    for _ in range(self._pool.size):
-                        followers.create_task(follow())
-            except ExceptionGroup as group:
-                await messages.put(group.exceptions[0])
-            else:
-                await messages.put(None)
-
-        following = asyncio.create_task(follow_all())
-        try:
-            while (message := await messages.get()) is not None:
-                if isinstance(message, Exception):
-                    raise message
-                yield message
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-
-    async def _follow(
-        self, number: int, job: Job[U, R], messages: "asyncio.Queue[tuple[int, U | R] | Exception | None]"
-    ) -> None:
-        async with contextlib.aclosing(self._pool.serve(self, job)) as brought:
-            async for message in brought:
-                await messages.put((number, message))
 
 
 class WorkerPool:

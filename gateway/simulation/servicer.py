@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from gateway.serving.callers import caller_behind
-from gateway.serving.interceptor import Context
+from gateway.serving.context import Context
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflection.decode import read_deflection

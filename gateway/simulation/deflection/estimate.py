@@ -15,7 +15,7 @@ from gateway.simulation.deflection.question import Question
 from gateway.simulation.encode import approach_message, is_finite
 from gateway.simulation.heartbeat import with_heartbeat
 from gateway.simulation.jobs import Job
-from gateway.simulation.pool import Request
+from gateway.simulation.request import Request
 from gateway.simulation.scenario import Branch, ProgressReport
 from orrery.inference import v1
 
