@@ -30,8 +30,8 @@ demo: models ## start everything, ask about real asteroids, stop
 serve: models ## start everything and stay up; Ctrl-C drains
 	$(BIN)/python -m gateway up
 
-test: models $(TRITON_CLIENT) ## run all tests
-	$(BIN)/python -m pytest
+test: models $(TRITON_CLIENT) ## run all tests, two files at a time
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQLite and with PostgreSQL included (minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "no PostgreSQL here: its half will be skipped (apt install postgresql)"

@@ -5,10 +5,18 @@ import os
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests import postgres
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _own_logging():
+    """A command that a test calls configures logging for its process: here the next test would inherit it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 """Real pods for tests: on free ports, in this process or as processes of their own."""
 
 import contextlib
+import random
 import socket
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,15 @@ ANYWHERE = "127.0.0.1:0"
 
 
 def free_address() -> str:
-    """A loopback address that nobody listens on."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """A loopback address that nobody listens on, and that no system gives to who asks for any (Linux: from 32768)."""
+    while True:
+        address = ("127.0.0.1", random.randrange(12_000, 32_000))
+        with contextlib.closing(socket.socket()) as probe:
+            try:
+                probe.bind(address)
+            except OSError:
+                continue
+            return f"{address[0]}:{address[1]}"
 
 
 def free_settings(folder: Path) -> tuple[dict[str, str], dict[str, str]]:

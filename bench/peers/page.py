@@ -48,7 +48,7 @@ TensorFlow Serving itself, for which our model server stands in, is no package o
   to the network's answer the exact rule's (MOID, H, orbit class); it forwards calls to the anomaly pod. Its cache is
   off. That is a second process on the way, on the same two cores.
 - **Through the front, Open Inference Protocol** is asked with the very bytes that Triton, MLServer and KServe get;
-  values are checked, calls are not merged, the exact rule is left out.
+  values are checked, calls to the classifier are merged, the exact rule is left out.
 - **The echo** is a bare grpc.aio server that returns the request of the Open Inference Protocol: about the most that
   this load generator gets out of a Python server. A server that is not Python can pass it.
 
