@@ -20,7 +20,7 @@ ANYWHERE = "127.0.0.1:0"
 def free_address() -> str:
     """A loopback address that nobody listens on, and that no system gives to who asks for any (Linux: from 32768)."""
     while True:
-        address = ("127.0.0.1", random.randrange(12_000, 32_000))
+        address = ("127.0.0.1", random.randrange(12_000, 32_000))  # noqa: S311  # nothing to guess
         with contextlib.closing(socket.socket()) as probe:
             try:
                 probe.bind(address)
