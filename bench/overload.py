@@ -43,7 +43,7 @@ class Outcome:
     """What became of the calls of one run.
 
     Attributes:
-        ended: calls by status, "OK" or a reason: "RESOURCE_EXHAUSTED" alone is gRPC's own, without details.
+        ended: calls by status, "OK" or a reason; a bare "RESOURCE_EXHAUSTED" comes before anything is read.
         latencies_s: of the calls that were answered.
         told_when: refusals that carried RetryInfo.
         seconds: how long calls were sent.
@@ -211,7 +211,7 @@ def _row(name: str, connections: int, found: list[tuple[float, float, Outcome]])
 
 VARIANTS: Final[dict[str, dict[str, str]]] = {
     "as shipped": {},
-    "gRPC's own limit alone (64 calls)": {"calls_under_way": "100000", "maximum_concurrent_rpcs": "64"},
+    "the limit before reading alone (64 calls)": {"calls_under_way": "100000", "maximum_concurrent_rpcs": "64"},
     "128 streams a connection, 256 calls": {
         "calls_under_way": "100000",
         "maximum_concurrent_rpcs": "256",

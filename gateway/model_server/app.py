@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import grpc
 import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
@@ -20,6 +19,7 @@ from gateway.model_server.servicers import ModelServicer, PredictionServicer
 from gateway.model_server.settings import ModelServerSettings
 from gateway.model_server.status_http import StatusEndpoint
 from gateway.serving import logs, loops
+from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.settings import split_address
 
@@ -44,7 +44,7 @@ class RunningModelServer:
 
 def build_server(
     settings: ModelServerSettings, models: ModelServer, executor: Executor
-) -> tuple[grpc.aio.Server, health.aio.HealthServicer, int]:
+) -> tuple[Server, health.aio.HealthServicer, int]:
     """A bound gRPC server that has not started yet, its health, and its port.
 
     Args:
@@ -55,29 +55,19 @@ def build_server(
     Raises:
         OSError: the address is taken.
     """
-    server = grpc.aio.server(
-        interceptors=(CallInterceptor(),),
-        options=[
-            ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-            # A burst of 3,000 calls on one connection lost 342 without these (CANCELLED: gRPC's queue of calls not yet
-            # taken up overflows), 436 with the first alone (UNAVAILABLE: streams beyond it are refused), 0 with both.
-            ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-            ("grpc.http.overload_protection", 0),
-            # Clients may ping as often as gRPC lets them without being sent away.
-            ("grpc.keepalive_permit_without_calls", 1),
-            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        ],
+    server = Server(
+        choose=CallInterceptor().choose,
+        max_message_bytes=MAX_MESSAGE_BYTES,
+        max_streams=settings.max_concurrent_streams,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(models, executor), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models), server)
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     try:
-        port = server.add_insecure_port(settings.address)
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {settings.address}: is it taken?") from error
+        port = server.bind(*split_address(settings.address))
+    except OSError as error:
+        raise OSError(f"cannot listen on {settings.address}: {error.strerror or error}") from error
     return server, checks, port
 
 

@@ -22,7 +22,7 @@ from gateway.serving.streams import Messages
 _QUIET = ("grpc.health.", "grpc.reflection.", "grpc.channelz.")
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor):
+class CallInterceptor:
     """Wraps every handler of a server.
 
     A call keeps the id in its `x-request-id` metadata (at most 64 of A-Z a-z 0-9 . _ -) or is given one; the id is in
@@ -41,16 +41,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # By method: the handler that was wrapped, what it became, and what refuses in its place.
         self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any], grpc.RpcMethodHandler[Any, Any]]] = {}
 
-    async def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap the handler that would serve this call."""
-        handler = await continuation(handler_call_details)
-        method: str = handler_call_details.method
-        if handler is None:
-            return None
+    def choose(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        """What serves this call in a handler's place."""
         known = self._wrapped.get(method)
         if known is not None and known[0] is handler:
             return known[1] if self._room.is_free or known[1] is handler else known[2]

@@ -9,21 +9,22 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import grpc
 import structlog
-from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.serving import logs, loops
+from gateway.serving.channelz import add_channelz
 from gateway.serving.guard import build_guard
+from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.metrics import MetricsEndpoint
 from gateway.serving.served_method import Hooks
 from gateway.serving.settings import ServingSettings, split_address
-from gateway.serving.transport import UnsafeSettings, require_safe, server_credentials
+from gateway.serving.transport import UnsafeSettings, require_safe, server_tls
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -65,20 +66,30 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
         metrics = MetricsEndpoint(settings.metrics_address)
         stack.callback(metrics.close)
         hooks = await stack.enter_async_context(_hooks(settings, name))
-        server = grpc.aio.server(
-            interceptors=(CallInterceptor(hooks),),
-            options=_options(settings),
-            maximum_concurrent_rpcs=settings.maximum_concurrent_rpcs,
+        server = Server(
+            choose=CallInterceptor(hooks).choose,
+            max_message_bytes=settings.max_message_bytes,
+            max_calls=settings.maximum_concurrent_rpcs,
+            max_streams=settings.max_concurrent_streams,
+            handshake_timeout_s=settings.handshake_timeout_s,
+            max_connection_age_s=settings.max_connection_age_s,
+            max_connection_age_grace_s=settings.max_connection_age_grace_s,
         )
-        bound = _bind(server, settings.address, server_credentials(settings))
+        tls = server_tls(settings)
+        try:
+            bound = server.bind(*split_address(settings.address), tls)
+        except OSError as error:
+            raise OSError(f"cannot listen on {settings.address}: {error.strerror or error}") from error
+        stack.callback(server.close)
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         async with (
-            mount(server, checks) as services,
-            _beside(settings.admin_address, checks, channelz.add_channelz_servicer) as admin_address,
+            mount(cast("grpc.aio.Server", server), checks) as services,
+            _beside(settings.admin_address, checks, add_channelz(server)) as admin_address,
             _beside(settings.health_address, checks) as health_address,
         ):
-            reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+            described = reflection.aio.ReflectionServicer((*services, health.SERVICE_NAME, reflection.SERVICE_NAME))
+            reflection_pb2_grpc.add_ServerReflectionServicer_to_server(described, server)
             await server.start()
             await checks.set("", SERVING)
             try:
@@ -126,7 +137,7 @@ async def _beside(
         return
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     host, _ = split_address(address)
-    bound = _bind(server, address, None)
+    bound = _bind(server, address)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for add_services in add:
         add_services(server)
@@ -165,29 +176,8 @@ async def _run(settings: ServingSettings, mount: Mount, name: str) -> None:
     log.info("stopped")
 
 
-def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+def _bind(server: grpc.aio.Server, address: str) -> int:
     try:
-        if credentials is not None:
-            return server.add_secure_port(address, credentials)
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {address}: is it taken?") from error
-
-
-def _options(settings: ServingSettings) -> list[tuple[str, int]]:
-    return [
-        ("grpc.enable_channelz", int(settings.admin_address is not None)),
-        ("grpc.so_reuseport", 0),
-        ("grpc.max_receive_message_length", settings.max_message_bytes),
-        ("grpc.max_send_message_length", settings.max_message_bytes),
-        ("grpc.max_concurrent_streams", settings.max_concurrent_streams),
-        # Else a client's burst beyond the streams is reset instead of queued: of 1,000 calls at once 103 were lost
-        # (bare grpc.aio echo, one channel); with this none of 10,000.
-        ("grpc.http.overload_protection", 0),
-        ("grpc.max_connection_age_ms", int(settings.max_connection_age_s * 1e3)),
-        ("grpc.max_connection_age_grace_ms", int(settings.max_connection_age_grace_s * 1e3)),
-        ("grpc.server_handshake_timeout_ms", int(settings.handshake_timeout_s * 1e3)),
-        # Matches the clients' keepalive (client/orrery/inference/channel.py), or they would be sent away.
-        ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-    ]

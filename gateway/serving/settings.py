@@ -65,7 +65,8 @@ class ServingSettings(BaseSettings):
     # Calls beyond these are refused at once with RESOURCE_EXHAUSTED and told when to come back: as many as are answered
     # well within a second (docs/benchmarks/overload.md).
     calls_under_way: int = Field(default=128, ge=1)
-    # gRPC's own limit, below Python: its refusal costs least and says nothing but RESOURCE_EXHAUSTED.
+    # Of all methods, probes included, before anything of a call is read: this refusal costs least, and says nothing but
+    # RESOURCE_EXHAUSTED.
     maximum_concurrent_rpcs: int = Field(default=1024, ge=1)
     # Of one connection. More wait in the client, and come when their deadline has nearly passed: so, many.
     max_concurrent_streams: int = Field(default=1024, ge=1)

@@ -46,7 +46,7 @@ def require_safe(settings: ServingSettings) -> None:
         )
 
 
-def server_credentials(settings: ServingSettings) -> grpc.ServerCredentials | None:
+def server_tls(settings: ServingSettings) -> Callable[[], ssl.SSLContext] | None:
     """TLS of a server, None for plaintext. Every new connection gets the certificate as the files are now.
 
     Raises:
@@ -56,34 +56,18 @@ def server_credentials(settings: ServingSettings) -> grpc.ServerCredentials | No
     certificate, key, client_ca = settings.tls_certificate_file, settings.tls_key_file, settings.client_ca_file
     if certificate is None or key is None:
         return None
-    paths = [certificate, key, *([client_ca] if client_ca else [])]
 
-    def parse(chain: bytes, private: bytes, ca: bytes | None = None) -> grpc.ServerCertificateConfiguration:
-        _check_pair(certificate, key)
-        _check_ca(ca)
-        return grpc.ssl_server_certificate_configuration([(private, chain)], root_certificates=ca)
+    def parse(_chain: bytes, _private: bytes, ca: bytes | None = None) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        context.load_cert_chain(certificate, key, password=_nobody)
+        if ca is not None:
+            context.load_verify_locations(cadata=ca.decode())
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
 
-    files = Reloading(paths, parse)
-    configuration = files.current()
-    return grpc.dynamic_ssl_server_credentials(
-        configuration,
-        _changes(files, configuration),  # type: ignore[arg-type]  # None for "no change" is documented, the stub lacks it
-        require_client_authentication=client_ca is not None,
-    )
-
-
-def _changes(
-    files: Reloading[grpc.ServerCertificateConfiguration], given: grpc.ServerCertificateConfiguration
-) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal given
-        configuration = files.current()
-        if configuration is given:
-            return None
-        given = configuration
-        return configuration
-
-    return fetch
+    return Reloading([certificate, key, *([client_ca] if client_ca else [])], parse).current
 
 
 def channel_credentials(target: str, settings: BackendSettings) -> Reloading[grpc.ChannelCredentials] | None:
@@ -118,7 +102,12 @@ def channel_credentials(target: str, settings: BackendSettings) -> Reloading[grp
 
 def _check_pair(certificate: Path, key: Path) -> None:
     """Python's own TLS says whether they belong together; an encrypted key is refused, nobody is there to open it."""
-    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_nobody)
+
+
+def _nobody() -> bytes:
+    """Opens no encrypted key: nobody is there to do it."""
+    return b""
 
 
 def _check_ca(content: bytes | None) -> None:

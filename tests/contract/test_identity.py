@@ -187,6 +187,20 @@ async def test_mutual_tls_lets_in_certificates_of_its_authority_only(tmp_path):
             assert await predict(channel) == LET_IN
 
 
+async def test_a_renewed_authority_decides_who_is_let_in(tmp_path):
+    old, new = Authority("old"), Authority("new")
+    certificate, key, ca = old.write(tmp_path, "front")
+    settings = {"tls_certificate_file": certificate, "tls_key_file": key, "client_ca_file": ca}
+    async with running_front(**settings) as pod:
+        async with secure_channel(pod.address, old, old.pair("planner")) as channel:
+            assert await predict(channel) == LET_IN
+        ca.write_bytes(new.pem)
+        async with secure_channel(pod.address, old, new.pair("planner")) as channel:
+            assert await predict(channel) == LET_IN
+        async with secure_channel(pod.address, old, old.pair("planner")) as channel:
+            assert (await predict(channel))[0] == "UNAVAILABLE"
+
+
 async def test_a_certificates_name_is_an_identity_and_a_token_goes_before_it(tmp_path):
     authority = Authority()
     certificate, key, ca = authority.write(tmp_path, "front")

@@ -6,7 +6,7 @@ import pytest
 from gateway.anomaly.settings import AnomalySettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import BackendSettings
-from gateway.serving.transport import UnsafeSettings, channel_credentials, require_safe, server_credentials
+from gateway.serving.transport import UnsafeSettings, channel_credentials, require_safe, server_tls
 from orrery.inference.channel import is_loopback
 from tests.certificates import Authority
 
@@ -81,7 +81,7 @@ def test_a_key_of_another_certificate_is_refused(tmp_path):
     certificate, _, _ = authority.write(tmp_path, "one")
     _, key, _ = authority.write(tmp_path, "other")
     with pytest.raises(OSError, match="KEY_VALUES_MISMATCH"):
-        server_credentials(FrontSettings(tls_certificate_file=certificate, tls_key_file=key))
+        server_tls(FrontSettings(tls_certificate_file=certificate, tls_key_file=key))
 
 
 def test_channels_across_a_network_need_tls_or_leave(tmp_path):

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One gRPC call: its handler runs as a task, and finds here what grpc.aio's contexts have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import grpc
+import structlog
+
+from gateway.serving.http2.wire import RESPONSE, Malformed, Metadata, Unframed, header_of, prefix, trailers
+
+if TYPE_CHECKING:
+    from gateway.serving.http2.connection import Connection
+
+# Of a response's body, what may wait to be sent before its handler has to.
+_MOST_QUEUED: Final = 64 * 1024
+# Of a request's stream, what may wait for its handler before its sender has to.
+_MOST_UNREAD: Final = 64 * 1024
+
+_KINDS: Final = {
+    (False, False): "unary_unary",
+    (False, True): "unary_stream",
+    (True, False): "stream_unary",
+    (True, True): "stream_stream",
+}
+
+log = structlog.get_logger()
+
+
+class Aborted(Exception):
+    """A handler has ended its call by `abort`."""
+
+
+class Call:
+    """A call being served; to its handler it is the context."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        stream_id: int,
+        handler: grpc.RpcMethodHandler[Any, Any],
+        metadata: Metadata,
+        messages: Unframed,
+        timeout_s: float | None,
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            connection: to whoever calls.
+            stream_id: of the call on it.
+            handler: what answers.
+            metadata: what the call came with.
+            messages: makes messages of its bytes.
+            timeout_s: how long it may take.
+        """
+        self._connection = connection
+        self._stream_id = stream_id
+        self._handler = handler
+        self._answer: Any = getattr(handler, _KINDS[handler.request_streaming, handler.response_streaming])
+        self._metadata = metadata
+        self._unframed = messages
+        self._parse = handler.request_deserializer
+        self._serialise = handler.response_serializer
+        self._task: asyncio.Task[None] | None = None
+        self._request: bytes | None = None
+        self._requests = _Requests(self) if handler.request_streaming else None
+        self._initial: Sequence[tuple[str, str | bytes]] = ()
+        self._trailing: Sequence[tuple[str, str | bytes]] = ()
+        self._code, self._details = grpc.StatusCode.OK, ""
+        self._responded = self._finished = False
+        self._queued = 0
+        self._room: asyncio.Future[None] | None = None
+        self._callbacks: list[Callable[[Any], None]] = []
+        self._deadline_s: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        if timeout_s is not None:
+            self._deadline_s = monotonic() + timeout_s
+            self._timer = connection.loop.call_later(timeout_s, self._run_out)
+
+    # What the connection tells.
+
+    def begin(self) -> None:
+        """The headers are there: a stream's handler begins, another one waits for its message."""
+        if self._requests is not None:
+            self._start(self._requests)
+
+    def feed(self, data: bytes) -> int:
+        """A part of the request's body; returns how many bytes more may come.
+
+        Raises:
+            Malformed: it is none.
+        """
+        messages = self._unframed.feed(data)
+        if self._requests is not None:
+            return self._requests.put(messages, len(data))
+        for message in messages:
+            if self._request is not None:
+                raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
+            self._request = message
+        return len(data)
+
+    def request_ended(self) -> None:
+        """Nothing more comes.
+
+        Raises:
+            Malformed: something is missing.
+        """
+        if self._unframed.in_the_middle:
+            raise Malformed(grpc.StatusCode.INTERNAL, "the request ends within a message")
+        if self._requests is not None:
+            self._requests.close()
+        elif self._request is None:
+            raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
+        else:
+            self._start(self._request)
+
+    def data_left(self, queued: int) -> None:
+        """A part of the response is on its way; so much is not."""
+        self._queued = queued
+        if self._room is not None and queued <= _MOST_QUEUED // 2 and not self._room.done():
+            self._room.set_result(None)
+
+    def closed(self) -> None:
+        """The stream is no more: the call ended, or its caller has gone."""
+        if not self._finished:
+            self._end()
+            self._cancel()
+
+    def refuse(self, code: grpc.StatusCode, details: str) -> None:
+        """End it from outside, whatever its handler does."""
+        self._finish(code, details, ())
+        self._cancel()
+
+    # What a handler finds: grpc.aio.ServicerContext.
+
+    def invocation_metadata(self) -> Metadata:
+        """What the call came with."""
+        return self._metadata
+
+    def peer(self) -> str:
+        """The caller's address, as gRPC writes it: "ipv4:127.0.0.1:50000"."""
+        return self._connection.peer
+
+    def peer_identities(self) -> list[bytes] | None:
+        """The names in the caller's certificate; None without one."""
+        return self._connection.peer_identities
+
+    def peer_identity_key(self) -> str | None:
+        """Which names those are."""
+        return self._connection.peer_identity_key
+
+    def time_remaining(self) -> float | None:
+        """Seconds to the deadline; None without one."""
+        return None if self._deadline_s is None else max(0.0, self._deadline_s - monotonic())
+
+    def set_trailing_metadata(self, trailing_metadata: Sequence[tuple[str, str | bytes]]) -> None:
+        """What goes with the status."""
+        self._trailing = trailing_metadata
+
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """The status of a handler that returns."""
+        self._code = code
+
+    def set_details(self, details: str) -> None:
+        """Its sentence."""
+        self._details = details
+
+    def cancelled(self) -> bool:
+        """Whether the caller has gone, or the deadline has passed."""
+        return self._finished and self._task is not None and not self._task.done()
+
+    def done(self) -> bool:
+        """Whether the call has ended."""
+        return self._finished
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """Have a function called with this context when the call ends."""
+        self._callbacks.append(callback)
+
+    async def send_initial_metadata(self, initial_metadata: Sequence[tuple[str, str | bytes]]) -> None:
+        """What goes before the first message; at once."""
+        self._initial = initial_metadata
+        self._respond()
+
+    async def read(self) -> Any:
+        """The next message of a stream, or `grpc.aio.EOF`."""
+        if self._requests is None:
+            raise grpc.aio.UsageError("this method takes one message")
+        return await anext(self._requests, grpc.aio.EOF)
+
+    async def write(self, message: Any) -> None:
+        """Send a message of a stream; waits while the caller does not read."""
+        self._send(message)
+        while self._queued > _MOST_QUEUED and not self._finished:
+            self._room = self._connection.loop.create_future()
+            await self._room
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str = "", trailing_metadata: Sequence[tuple[str, str | bytes]] = ()
+    ) -> NoReturn:
+        """End the call with an error; does not return."""
+        self._finish(code, details, trailing_metadata or self._trailing)
+        raise Aborted
+
+    # How it goes.
+
+    def _start(self, request: Any) -> None:
+        self._task = self._connection.loop.create_task(self._serve(request))
+        self._task.add_done_callback(self._connection.server.forget)
+        self._connection.server.keep(self._task)
+
+    async def _serve(self, request: Any) -> None:
+        try:
+            if self._requests is None and self._parse is not None:
+                request = self._parse(request)
+            answered = self._answer(request, self)
+            if not self._handler.response_streaming:
+                self._send(await answered)
+            elif isinstance(answered, AsyncIterator):
+                async for reply in answered:
+                    await self.write(reply)
+            else:
+                await answered
+        except Aborted:
+            pass
+        except asyncio.CancelledError:
+            self._finish(grpc.StatusCode.CANCELLED, "cancelled", ())
+        except Exception:
+            # Our own methods have said it in their words by now (`observed_call`); this is for others'.
+            log.exception("a handler failed")
+            self._finish(grpc.StatusCode.UNKNOWN, "the handler failed", ())
+        else:
+            self._finish(self._code, self._details, self._trailing)
+
+    def _respond(self) -> None:
+        if not self._responded and not self._finished:
+            self._responded = True
+            initial = [header_of(key, value) for key, value in self._initial]
+            self._connection.respond(self._stream_id, RESPONSE + initial if initial else RESPONSE)
+
+    def _send(self, message: Any) -> None:
+        if self._finished:
+            return
+        content: bytes = message if self._serialise is None else self._serialise(message)
+        if len(content) > self._connection.server.max_message_bytes:
+            self.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, f"a reply of {len(content)} bytes is more than may be sent")
+            return
+        self._respond()
+        self._queued = self._connection.send(self._stream_id, prefix(content), content)
+        self._connection.flush_soon()
+
+    def _finish(self, code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
+        """Tell how it ended, once."""
+        if self._finished:
+            return
+        said = trailers(code, details, metadata)
+        if self._responded:
+            self._connection.finish(self._stream_id, said)
+        else:
+            self._connection.respond(self._stream_id, RESPONSE + said, only=True)
+        self._connection.flush_soon()
+        self._end(well=code is grpc.StatusCode.OK)
+
+    def _end(self, *, well: bool = False) -> None:
+        self._finished = True
+        self._connection.ended(well=well)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._requests is not None:
+            self._requests.close()
+            self._consumed(self._requests.forgive())
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback(self)
+
+    def _run_out(self) -> None:
+        self.refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
+
+    def _cancel(self) -> None:
+        if self._task is not None and not self._task.done():
+            self._task.cancel()
+
+    def _consumed(self, size: int) -> None:
+        if size:
+            self._connection.consumed(self._stream_id, size)
+            self._connection.flush_soon()
+
+    def _parsed(self, message: bytes) -> Any:
+        return message if self._parse is None else self._parse(message)
+
+
+class _Requests(AsyncIterator[Any]):
+    """The messages of a stream; who does not read is not sent more than a little."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._messages: deque[bytes] = deque()
+        self._unread = self._owed = 0
+        self._closed = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def put(self, messages: list[bytes], came: int) -> int:
+        """Messages that are complete, and how many bytes came; returns how many more may come at once."""
+        self._messages.extend(messages)
+        self._unread += sum(map(len, messages))
+        self._wake()
+        if self._unread <= _MOST_UNREAD:
+            return came
+        self._owed += came
+        return 0
+
+    def close(self) -> None:
+        """Nothing more comes."""
+        self._closed = True
+        self._wake()
+
+    def forgive(self) -> int:
+        """How many bytes the sender was held back for; nobody will read them, and the connection is others' too."""
+        owed, self._owed = self._owed, 0
+        return owed
+
+    async def __anext__(self) -> Any:
+        while not self._messages:
+            if self._closed:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        message = self._messages.popleft()
+        self._unread -= len(message)
+        if self._owed and self._unread <= _MOST_UNREAD:
+            self._call._consumed(self.forgive())  # noqa: SLF001  # two halves of one thing
+        return self._call._parsed(message)  # noqa: SLF001
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

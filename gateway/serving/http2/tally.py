@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many calls there were."""
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Tally:
+    """Calls: begun, ended with OK, and with anything else; when the last one began, in seconds of the epoch."""
+
+    started: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    last_started_s: float = 0.0
+
+    @property
+    def under_way(self) -> int:
+        """Begun and not ended."""
+        return self.started - self.succeeded - self.failed
+
+    def begin(self) -> None:
+        """One more."""
+        self.started += 1
+        self.last_started_s = time.time()
+
+    def end(self, *, well: bool) -> None:
+        """One has ended."""
+        if well:
+            self.succeeded += 1
+        else:
+            self.failed += 1

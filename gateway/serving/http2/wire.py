@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gRPC's words in HTTP/2: metadata, timeouts, statuses, framed messages.
+
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""
+
+import base64
+import binascii
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from typing import Final
+
+import grpc
+
+Headers = list[tuple[bytes, bytes]]
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+RESPONSE: Final[Headers] = [
+    (b":status", b"200"),
+    (b"content-type", b"application/grpc"),
+    (b"grpc-accept-encoding", b"identity,deflate,gzip"),
+]
+
+_PREFIX: Final = struct.Struct(">BI")
+_UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
+# What zlib is told of each encoding.
+_WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+# Of HTTP/2 and of gRPC itself; the rest is the caller's metadata.
+_NOT_METADATA: Final = frozenset({b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"})
+_UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
+
+
+class Malformed(Exception):
+    """A request that is none; the code and the sentence are for its sender."""
+
+    def __init__(self, code: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.code = code
+        self.details = details
+
+
+def metadata_of(headers: Headers) -> Metadata:
+    """The caller's metadata; values of `-bin` keys as bytes.
+
+    Raises:
+        Malformed: a value is no text, or no base64.
+    """
+    try:
+        return tuple(
+            (name.decode("ascii"), _bytes_of(value) if name.endswith(b"-bin") else value.decode("ascii"))
+            for name, value in headers
+            if name not in _NOT_METADATA and not name.startswith(b":")
+        )
+    except (UnicodeDecodeError, binascii.Error) as error:
+        raise Malformed(
+            grpc.StatusCode.INTERNAL, "metadata must be ASCII, and base64 in keys that end in -bin"
+        ) from error
+
+
+def header_of(key: str, value: str | bytes) -> tuple[bytes, bytes]:
+    """Metadata of ours."""
+    if key.endswith("-bin"):
+        return key.encode("ascii"), base64.b64encode(value.encode() if isinstance(value, str) else value).rstrip(b"=")
+    return key.encode("ascii"), value.encode("ascii") if isinstance(value, str) else value
+
+
+def timeout_s(text: bytes) -> float:
+    """What `grpc-timeout` says, in seconds.
+
+    Raises:
+        Malformed: nothing.
+    """
+    found = _TIMEOUT.fullmatch(text.decode("ascii", "replace"))
+    if found is None:
+        raise Malformed(grpc.StatusCode.INTERNAL, "grpc-timeout is no timeout")
+    return int(found[1]) * _UNIT_S[found[2]]
+
+
+def trailers(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
+    """How a call ended."""
+    said = [(b"grpc-status", b"%d" % code.value[0])]
+    if details:
+        said.append((b"grpc-message", _UNPRINTABLE.sub(lambda byte: b"%%%02X" % byte[0][0], details.encode())))
+    said += [header_of(key, value) for key, value in metadata]
+    return said
+
+
+def prefix(message: bytes) -> bytes:
+    """What goes before a message of ours."""
+    return _PREFIX.pack(0, len(message))
+
+
+class Unframed:
+    """The messages of a request, as their bytes come."""
+
+    def __init__(self, encoding: bytes | None, max_bytes: int) -> None:
+        """Begin with the first.
+
+        Args:
+            encoding: what `grpc-encoding` says.
+            max_bytes: of a message, decompressed.
+
+        Raises:
+            Malformed: an encoding that nobody here knows.
+        """
+        if encoding not in (None, b"identity", *_WINDOW_BITS):
+            raise Malformed(grpc.StatusCode.UNIMPLEMENTED, "this server knows grpc-encoding identity, deflate and gzip")
+        self._encoding = encoding
+        self._max_bytes = max_bytes
+        # Bytes that no message is made of yet, how many they are, and how many the next message takes.
+        self._parts: list[bytes] = []
+        self._have = 0
+        self._needed = _PREFIX.size
+
+    @property
+    def in_the_middle(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return self._have > 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that these bytes complete.
+
+        Raises:
+            Malformed: a message is too large, or not what its prefix says.
+        """
+        self._parts.append(data)
+        self._have += len(data)
+        if self._have < self._needed:
+            return []
+        first = self._parts[0]
+        if len(self._parts) > 1 and self._have == self._needed and len(first) >= _PREFIX.size:
+            # One large message, now complete: put together without its prefix, so that it is copied once.
+            self._parts[0] = first[_PREFIX.size :]
+            message = b"".join(self._parts)
+            self._parts, self._have, self._needed = [], 0, _PREFIX.size
+            return [self._plain(message) if first[0] else message]
+        waiting = first if len(self._parts) == 1 else b"".join(self._parts)
+        messages, start, self._needed = [], 0, _PREFIX.size
+        while len(waiting) - start >= _PREFIX.size:
+            compressed, size = _PREFIX.unpack_from(waiting, start)
+            if size > self._max_bytes:
+                raise self._too_large(size)
+            end = start + _PREFIX.size + size
+            if len(waiting) < end:
+                self._needed = end - start
+                break
+            message = waiting[start + _PREFIX.size : end]
+            messages.append(self._plain(message) if compressed else message)
+            start = end
+        self._parts = [waiting[start:]] if start < len(waiting) else []
+        self._have = len(waiting) - start
+        return messages
+
+    def _plain(self, message: bytes) -> bytes:
+        if self._encoding not in _WINDOW_BITS:
+            raise Malformed(grpc.StatusCode.INTERNAL, "a compressed message without a grpc-encoding")
+        inflater = zlib.decompressobj(_WINDOW_BITS[self._encoding])
+        try:
+            plain = inflater.decompress(message, self._max_bytes + 1)
+        except zlib.error as error:
+            raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed") from error
+        if len(plain) > self._max_bytes:
+            raise self._too_large(len(plain))
+        if not inflater.eof:
+            raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed")
+        return plain
+
+    def _too_large(self, size: int) -> Malformed:
+        return Malformed(
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            f"a message of {size} bytes: at most {self._max_bytes} are taken",
+        )
+
+
+def _bytes_of(value: bytes) -> bytes:
+    # Several values may be joined by commas; base64 comes with or without its padding.
+    parts = (part.strip() for part in value.split(b","))
+    return b",".join(base64.b64decode(part + b"=" * (-len(part) % 4), validate=True) for part in parts)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A client that speaks HTTP/2 as badly as a test wants: frames by hand."""
+
+import asyncio
+import contextlib
+import struct
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+END_STREAM, END_HEADERS = 1, 4
+
+
+def frame(kind, flags=0, stream=0, payload=b""):
+    """A frame (RFC 9113, 4.1)."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def block(*headers):
+    """Headers without compression, each a literal that is not indexed (RFC 7541, 6.2.2)."""
+    return b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers)
+
+
+def request(stream, method, *more, body=b"", end=True, verb=b"POST", content_type=b"application/grpc"):
+    """A gRPC request, or almost one."""
+    headers = block(
+        (b":method", verb),
+        (b":scheme", b"http"),
+        (b":path", method),
+        (b":authority", b"here"),
+        (b"te", b"trailers"),
+        (b"content-type", content_type),
+        *more,
+    )
+    last = END_STREAM if end and not body else 0
+    said = frame(HEADERS, END_HEADERS | last, stream, headers)
+    return said + frame(DATA, END_STREAM if end else 0, stream, body) if body else said
+
+
+def message(content, *, compressed=0):
+    """With its prefix."""
+    return struct.pack(">BI", compressed, len(content)) + content
+
+
+@contextlib.asynccontextmanager
+async def raw(port, *, greet=True):
+    """A connection: (reader, writer)."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        if greet:
+            writer.write(PREFACE + frame(SETTINGS))
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def frames(reader, *, until):
+    """(kind, flags, stream, payload) until one of a kind has come, or the end."""
+    came = []
+    async with asyncio.timeout(10):
+        while not came or came[-1][0] != until:
+            try:
+                head = await reader.readexactly(9)
+                size = int.from_bytes(head[:3])
+                kind, flags, stream = struct.unpack(">BBI", head[3:])
+                came.append((kind, flags, stream, await reader.readexactly(size)))
+            except (asyncio.IncompleteReadError, ConnectionResetError):
+                break
+    return came
+
+
+def _text(value):
+    size = len(value)
+    if size < 127:
+        return bytes([size]) + value
+    said, size = b"\x7f", size - 127
+    while size >= 128:
+        said += bytes([size % 128 + 128])
+        size //= 128
+    return said + bytes([size]) + value
