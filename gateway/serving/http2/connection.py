@@ -124,11 +124,10 @@ class Connection(Session, asyncio.Protocol):
         except Malformed as error:
             self._refuse(stream_id, error)
             return
-        if call is not None:
-            self._calls[stream_id] = call
-            self.tally.begin()
-            self.server.tally.begin()
-            call.begin()
+        self._calls[stream_id] = call
+        self.tally.begin()
+        self.server.tally.begin()
+        call.begin()
 
     def data_came(self, stream_id: int, data: bytes) -> None:
         """A part of a call's request."""
@@ -191,11 +190,6 @@ class Connection(Session, asyncio.Protocol):
 
     # Its end
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no call is under way."""
-        return not self._calls
-
     def leave(self) -> None:
         """Tell the peer to begin nothing more here, and close when what it began is done."""
         if self._closing or self._transport is None:
@@ -257,7 +251,7 @@ class Connection(Session, asyncio.Protocol):
         for timer in self._timers:
             timer.cancel()
 
-    def _open(self, stream_id: int, said: dict[bytes, bytes], headers: Headers) -> Call | None:
+    def _open(self, stream_id: int, said: dict[bytes, bytes], headers: Headers) -> Call:
         metadata = metadata_of(headers)
         handler = self.server.handler(said.get(b":path", b"").decode("ascii", "replace"), metadata)
         if handler is None:
