@@ -61,6 +61,9 @@ def server_tls(settings: ServingSettings) -> Callable[[], ssl.SSLContext] | None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
+        # A session that is taken up again would let its client in without a look at who may be let in by now.
+        context.num_tickets = 0
+        context.options |= ssl.OP_NO_TICKET
         context.load_cert_chain(certificate, key, password=_nobody)
         if ca is not None:
             context.load_verify_locations(cadata=ca.decode())

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The server's side of one HTTP/2 connection (RFC 9113), by nghttp2: bytes in, bytes out, events in between."""
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 
@@ -36,6 +36,7 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_HEADERS
         NGHTTP2_SETTINGS
         NGHTTP2_PING
+        NGHTTP2_GOAWAY
         NGHTTP2_FLAG_NONE
         NGHTTP2_FLAG_END_STREAM
         NGHTTP2_FLAG_ACK
@@ -45,6 +46,7 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         NGHTTP2_ERR_CALLBACK_FAILURE
         NGHTTP2_NO_ERROR
+        NGHTTP2_INTERNAL_ERROR
         NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
         NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
         NGHTTP2_SETTINGS_MAX_FRAME_SIZE
@@ -61,6 +63,7 @@ cdef extern from "nghttp2/nghttp2.h":
     ctypedef int (*on_chunk)(nghttp2_session *, uint8_t, int32_t, const uint8_t *, size_t, void *) noexcept
     ctypedef ssize_t (*on_read_length)(
         nghttp2_session *, uint8_t, int32_t, int32_t, int32_t, uint32_t, void *) noexcept
+    ctypedef int (*on_frame_error)(nghttp2_session *, const nghttp2_frame *, int, void *) noexcept
     ctypedef int (*on_close)(nghttp2_session *, int32_t, uint32_t, void *) noexcept
     int nghttp2_session_callbacks_new(nghttp2_session_callbacks **)
     void nghttp2_session_callbacks_set_on_begin_headers_callback(nghttp2_session_callbacks *, on_frame)
@@ -68,11 +71,13 @@ cdef extern from "nghttp2/nghttp2.h":
     void nghttp2_session_callbacks_set_on_data_chunk_recv_callback(nghttp2_session_callbacks *, on_chunk)
     void nghttp2_session_callbacks_set_on_frame_recv_callback(nghttp2_session_callbacks *, on_frame)
     void nghttp2_session_callbacks_set_on_frame_send_callback(nghttp2_session_callbacks *, on_frame)
+    void nghttp2_session_callbacks_set_on_frame_not_send_callback(nghttp2_session_callbacks *, on_frame_error)
     void nghttp2_session_callbacks_set_on_stream_close_callback(nghttp2_session_callbacks *, on_close)
     void nghttp2_session_callbacks_set_data_source_read_length_callback(nghttp2_session_callbacks *, on_read_length)
     int nghttp2_option_new(nghttp2_option **)
     void nghttp2_option_del(nghttp2_option *)
     void nghttp2_option_set_no_auto_window_update(nghttp2_option *, int)
+    void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *, uint64_t, uint64_t)
     int nghttp2_session_server_new2(
         nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *)
     void nghttp2_session_del(nghttp2_session *)
@@ -127,6 +132,7 @@ cdef class Session:
     cdef dict _streams
     cdef object _failure
     cdef Py_ssize_t _max_header_bytes
+    cdef bint _noticing
 
     def __cinit__(self):
         self._session = NULL
@@ -140,6 +146,9 @@ cdef class Session:
         if nghttp2_option_new(&option):
             raise MemoryError
         nghttp2_option_set_no_auto_window_update(option, 1)
+        # Callers who leave, and refusals of what they still write, reset streams too: gRPC's clients under load need
+        # more than nghttp2's own 1,000 and 33 a second (CVE-2023-44487).
+        nghttp2_option_set_stream_reset_rate_limit(option, 5000, 500)
         failed = nghttp2_session_server_new2(&self._session, _callbacks, <void *>self, option)
         nghttp2_option_del(option)
         if failed:
@@ -229,7 +238,7 @@ cdef class Session:
             nghttp2_submit_response(self._session, stream_id, pairs, count, NULL)
             return
         stream.chunks = []
-        provider.source.ptr = <void *>stream
+        provider.source.ptr = NULL
         provider.read_callback = _read
         nghttp2_submit_response(self._session, stream_id, pairs, count, &provider)
 
@@ -264,12 +273,9 @@ cdef class Session:
         else:
             nghttp2_session_consume_connection(self._session, size)
 
-    def ping(self):
-        """Ask for a sign of life."""
-        nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL)
-
     def give_notice(self):
-        """Tell the peer to begin nothing more here; what it has begun is still taken."""
+        """Tell the peer to begin nothing more here; what it has begun is still taken. `pong_came` when it has read it."""
+        self._noticing = True
         nghttp2_submit_shutdown_notice(self._session)
 
     def take_no_more(self):
@@ -314,11 +320,13 @@ cdef ssize_t _read(
     nghttp2_session *session, int32_t stream_id, uint8_t *room, size_t size, uint32_t *flags,
     nghttp2_data_source *source, void *user,
 ) noexcept:
-    cdef _Stream stream = <_Stream>source.ptr
     cdef Session me = <Session>user
+    cdef _Stream stream = me._streams.get(stream_id)
     cdef nghttp2_nv pairs[MOST_PAIRS]
     cdef bytes chunk
     cdef Py_ssize_t part, done = 0
+    if stream is None:
+        return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
     try:
         while stream.chunks and done < <Py_ssize_t>size:
             chunk = stream.chunks[0]
@@ -425,11 +433,22 @@ cdef int _frame_came(nghttp2_session *session, const nghttp2_frame *frame, void 
 cdef int _frame_left(nghttp2_session *session, const nghttp2_frame *frame, void *user) noexcept:
     cdef Session me = <Session>user
     cdef _Stream stream
-    if frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
+    if frame.hd.type == NGHTTP2_GOAWAY and me._noticing:
+        # Not before: a ping overtakes, and its answer would say nothing.
+        me._noticing = False
+        nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL)
+    elif frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
         stream = me._streams.get(frame.hd.stream_id)
         if stream is not None and not stream.request_ended:
             # The answer is complete; the rest of the question need not be sent (RFC 9113, 8.1).
             nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
+    return 0
+
+
+cdef int _frame_lost(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) noexcept:
+    if frame.hd.type == NGHTTP2_HEADERS:
+        # Else its caller would wait for ever.
+        nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_INTERNAL_ERROR)
     return 0
 
 
@@ -451,5 +470,6 @@ nghttp2_session_callbacks_set_on_header_callback(_callbacks, _header)
 nghttp2_session_callbacks_set_on_data_chunk_recv_callback(_callbacks, _chunk)
 nghttp2_session_callbacks_set_on_frame_recv_callback(_callbacks, _frame_came)
 nghttp2_session_callbacks_set_on_frame_send_callback(_callbacks, _frame_left)
+nghttp2_session_callbacks_set_on_frame_not_send_callback(_callbacks, _frame_lost)
 nghttp2_session_callbacks_set_on_stream_close_callback(_callbacks, _stream_closed)
 nghttp2_session_callbacks_set_data_source_read_length_callback(_callbacks, _read_length)

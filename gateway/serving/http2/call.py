@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 import structlog
 
-from gateway.serving.http2.wire import RESPONSE, Malformed, Metadata, Unframed, header_of, prefix, trailers
+from gateway.serving.http2.wire import RESPONSE, Framed, Malformed, Metadata, Unframed, header_of, prefix, trailers
 
 if TYPE_CHECKING:
     from gateway.serving.http2.connection import Connection
@@ -28,6 +28,9 @@ _KINDS: Final = {
     (True, False): "stream_unary",
     (True, True): "stream_stream",
 }
+
+# RFC 9113, 7.
+_CANCEL: Final = 8
 
 log = structlog.get_logger()
 
@@ -67,12 +70,12 @@ class Call:
         self._parse = handler.request_deserializer
         self._serialise = handler.response_serializer
         self._task: asyncio.Task[None] | None = None
-        self._request: bytes | None = None
+        self._request: Framed | None = None
         self._requests = _Requests(self) if handler.request_streaming else None
         self._initial: Sequence[tuple[str, str | bytes]] = ()
         self._trailing: Sequence[tuple[str, str | bytes]] = ()
         self._code, self._details = grpc.StatusCode.OK, ""
-        self._responded = self._finished = False
+        self._responded = self._finished = self._well = False
         self._queued = 0
         self._room: asyncio.Future[None] | None = None
         self._callbacks: list[Callable[[Any], None]] = []
@@ -130,10 +133,18 @@ class Call:
         if not self._finished:
             self._end()
             self._cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._connection.ended(well=self._well)
 
     def refuse(self, code: grpc.StatusCode, details: str) -> None:
         """End it from outside, whatever its handler does."""
+        blocked = self._responded and self._queued > 0
         self._finish(code, details, ())
+        if blocked:
+            # The status would wait behind what its caller does not read.
+            self._connection.reset(self._stream_id, _CANCEL)
+            self._connection.flush_soon()
         self._cancel()
 
     # What a handler finds: grpc.aio.ServicerContext.
@@ -216,8 +227,8 @@ class Call:
 
     async def _serve(self, request: Any) -> None:
         try:
-            if self._requests is None and self._parse is not None:
-                request = self._parse(request)
+            if self._requests is None:
+                request = self._parsed(request)
             answered = self._answer(request, self)
             if not self._handler.response_streaming:
                 self._send(await answered)
@@ -228,6 +239,8 @@ class Call:
                 await answered
         except Aborted:
             pass
+        except Malformed as error:
+            self._finish(error.code, error.details, ())
         except asyncio.CancelledError:
             self._finish(grpc.StatusCode.CANCELLED, "cancelled", ())
         except Exception:
@@ -239,9 +252,9 @@ class Call:
 
     def _respond(self) -> None:
         if not self._responded and not self._finished:
-            self._responded = True
             initial = [header_of(key, value) for key, value in self._initial]
             self._connection.respond(self._stream_id, RESPONSE + initial if initial else RESPONSE)
+            self._responded = True
 
     def _send(self, message: Any) -> None:
         if self._finished:
@@ -258,19 +271,22 @@ class Call:
         """Tell how it ended, once."""
         if self._finished:
             return
-        said = trailers(code, details, metadata)
+        try:
+            said = trailers(code, details, metadata)
+        except (ValueError, AttributeError, TypeError):
+            log.exception("a handler's status or metadata cannot be sent")
+            code = grpc.StatusCode.UNKNOWN
+            said = trailers(code, "the handler failed", ())
         if self._responded:
             self._connection.finish(self._stream_id, said)
         else:
             self._connection.respond(self._stream_id, RESPONSE + said, only=True)
         self._connection.flush_soon()
-        self._end(well=code is grpc.StatusCode.OK)
+        self._well = code is grpc.StatusCode.OK
+        self._end()
 
-    def _end(self, *, well: bool = False) -> None:
+    def _end(self) -> None:
         self._finished = True
-        self._connection.ended(well=well)
-        if self._timer is not None:
-            self._timer.cancel()
         if self._requests is not None:
             self._requests.close()
             self._consumed(self._requests.forgive())
@@ -278,9 +294,17 @@ class Call:
             self._room.set_result(None)
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:
+                log.exception("what a handler wanted done at the end failed")
 
     def _run_out(self) -> None:
+        if self._finished:
+            # Answered, and not read: there is no time left to read it.
+            self._connection.reset(self._stream_id, _CANCEL)
+            self._connection.flush_soon()
+            return
         self.refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
 
     def _cancel(self) -> None:
@@ -292,7 +316,8 @@ class Call:
             self._connection.consumed(self._stream_id, size)
             self._connection.flush_soon()
 
-    def _parsed(self, message: bytes) -> Any:
+    def _parsed(self, framed: Framed) -> Any:
+        message = self._unframed.plain(framed)
         return message if self._parse is None else self._parse(message)
 
 
@@ -301,15 +326,15 @@ class _Requests(AsyncIterator[Any]):
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._messages: deque[bytes] = deque()
+        self._messages: deque[Framed] = deque()
         self._unread = self._owed = 0
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, messages: list[bytes], came: int) -> int:
+    def put(self, messages: list[Framed], came: int) -> int:
         """Messages that are complete, and how many bytes came; returns how many more may come at once."""
         self._messages.extend(messages)
-        self._unread += sum(map(len, messages))
+        self._unread += sum(map(_weight, messages))
         self._wake()
         if self._unread <= _MOST_UNREAD:
             return came
@@ -333,11 +358,20 @@ class _Requests(AsyncIterator[Any]):
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
         message = self._messages.popleft()
-        self._unread -= len(message)
+        self._unread -= _weight(message)
         if self._owed and self._unread <= _MOST_UNREAD:
             self._call._consumed(self.forgive())  # noqa: SLF001  # two halves of one thing
-        return self._call._parsed(message)  # noqa: SLF001
+        try:
+            return self._call._parsed(message)  # noqa: SLF001
+        except Malformed as error:
+            self._call.refuse(error.code, error.details)
+            raise StopAsyncIteration from error
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _weight(framed: Framed) -> int:
+    """The smallest messages weigh something too."""
+    return len(framed[1]) + 64

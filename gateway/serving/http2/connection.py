@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
+import structlog
 
 from gateway.serving.http2._session import ProtocolError, Session
 from gateway.serving.http2.call import Call
@@ -32,6 +33,10 @@ _ENHANCE_YOUR_CALM: Final = 11
 _CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;]|\Z)")
 # A connection that is told to begin nothing more, and whose peer never answers that.
 _NOTICE_S: Final = 1.0
+# A connection that is being closed, and whose peer does not take the last of what was sent.
+CLOSED_WITHIN_S: Final = 30.0
+
+log = structlog.get_logger()
 
 
 class Connection(Session, asyncio.Protocol):
@@ -76,6 +81,8 @@ class Connection(Session, asyncio.Protocol):
             # Not all at once where all began at once.
             age_s *= random.uniform(0.9, 1.1)  # noqa: S311  # nothing to guess
             self._timers.append(self.loop.call_later(age_s, self._grow_old))
+        if self.server.is_stopping:
+            self.leave()
         self.flush_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -96,8 +103,11 @@ class Connection(Session, asyncio.Protocol):
         except ProtocolError:
             self._flush()
             self._close()
-            return
-        self.flush_soon()
+        except Exception:
+            log.exception("a connection failed")
+            self.abort()
+        else:
+            self.flush_soon()
 
     def pause_writing(self) -> None:
         """The peer does not read."""
@@ -178,6 +188,7 @@ class Connection(Session, asyncio.Protocol):
             self._ping_strikes += 1
             if self._ping_strikes > _PING_STRIKES:
                 self.give_up(_ENHANCE_YOUR_CALM, b"too_many_pings")
+                self._timers.append(self.loop.call_later(CLOSED_WITHIN_S, self.abort))
         self._pinged_s = now_s
 
     def settings_came(self) -> None:
@@ -196,7 +207,6 @@ class Connection(Session, asyncio.Protocol):
             return
         self._closing = True
         self.give_notice()
-        self.ping()
         self._timers.append(self.loop.call_later(_NOTICE_S, self._no_more))
         self.flush_soon()
 
@@ -230,12 +240,17 @@ class Connection(Session, asyncio.Protocol):
         except ProtocolError:
             self.abort()
             return
+        except Exception:
+            log.exception("a connection failed")
+            self.abort()
+            return
         if self.is_over or (self._noticed and not self._calls and not self._paused):
             self._close()
 
     def _close(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.close()
+            self._timers.append(self.loop.call_later(CLOSED_WITHIN_S, self.abort))
 
     def _no_more(self) -> None:
         if self._closing and not self._noticed:

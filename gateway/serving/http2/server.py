@@ -13,12 +13,12 @@ from typing import Any, Final, TypeAlias
 import grpc
 import structlog
 
-from gateway.serving.http2.connection import Connection
+from gateway.serving.http2.connection import CLOSED_WITHIN_S, Connection
 from gateway.serving.http2.tally import Tally
 from gateway.serving.http2.wire import Metadata
 
 _BACKLOG: Final = 1024
-# For the last words: statuses that are being sent, and TLS's own good-bye.
+# For the last words of a server that stops.
 _FAREWELL_S: Final = 1.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
@@ -69,6 +69,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tally = Tally()
         self.accepted = 0
+        self.is_stopping = False
         self._choose = choose
         self._max_calls = max_calls
         self._generic: list[grpc.GenericRpcHandler] = []
@@ -133,7 +134,7 @@ class Server:
             secure = {
                 "ssl": _current(self._tls),
                 "ssl_handshake_timeout": self.handshake_timeout_s,
-                "ssl_shutdown_timeout": _FAREWELL_S,
+                "ssl_shutdown_timeout": CLOSED_WITHIN_S,
             }
         self._listening = await asyncio.get_running_loop().create_server(
             self._accept, sock=listening, backlog=_BACKLOG, **secure
@@ -146,6 +147,7 @@ class Server:
 
     async def stop(self, grace_s: float | None) -> None:
         """Take no more calls; end when those under way have, or are made to after a grace."""
+        self.is_stopping = True
         if self._listening is not None:
             self._listening.close()
         for connection in list(self.connections):

@@ -16,6 +16,8 @@ import grpc
 
 Headers = list[tuple[bytes, bytes]]
 Metadata = tuple[tuple[str, str | bytes], ...]
+Framed = tuple[bool, bytes]
+"""A message as it came, and whether it is compressed."""
 
 RESPONSE: Final[Headers] = [
     (b":status", b"200"),
@@ -30,6 +32,12 @@ _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 _WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 # Of HTTP/2 and of gRPC itself; the rest is the caller's metadata.
 _NOT_METADATA: Final = frozenset({b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"})
+# HPACK's library sends no more than 64 KB of headers, and no client expects as much.
+_MOST_DETAILS: Final = 2_000
+_MOST_TRAILER_BYTES: Final = 32 * 1024
+_MOST_TRAILERS: Final = 100
+# Parts of a message that are smaller are kept together.
+_SMALL_PART: Final = 4 * 1024
 _UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
 
 
@@ -80,11 +88,18 @@ def timeout_s(text: bytes) -> float:
 
 
 def trailers(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
-    """How a call ended."""
+    """How a call ended; of what is too much for trailers as much as fits."""
     said = [(b"grpc-status", b"%d" % code.value[0])]
     if details:
-        said.append((b"grpc-message", _UNPRINTABLE.sub(lambda byte: b"%%%02X" % byte[0][0], details.encode())))
-    said += [header_of(key, value) for key, value in metadata]
+        text = details[:_MOST_DETAILS].encode(errors="replace")
+        said.append((b"grpc-message", _UNPRINTABLE.sub(lambda byte: b"%%%02X" % byte[0][0], text)))
+    left = _MOST_TRAILER_BYTES
+    for key, value in metadata:
+        name, content = header_of(key, value)
+        left -= len(name) + len(content)
+        if left < 0 or len(said) >= _MOST_TRAILERS:
+            break
+        said.append((name, content))
     return said
 
 
@@ -111,7 +126,7 @@ class Unframed:
         self._encoding = encoding
         self._max_bytes = max_bytes
         # Bytes that no message is made of yet, how many they are, and how many the next message takes.
-        self._parts: list[bytes] = []
+        self._parts: list[bytes | bytearray] = []
         self._have = 0
         self._needed = _PREFIX.size
 
@@ -120,13 +135,19 @@ class Unframed:
         """Whether a message has begun and not ended."""
         return self._have > 0
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that these bytes complete.
+    def feed(self, data: bytes) -> list[Framed]:
+        """The messages that these bytes complete, as they came.
 
         Raises:
-            Malformed: a message is too large, or not what its prefix says.
+            Malformed: a message is too large.
         """
-        self._parts.append(data)
+        if self._parts and len(data) < _SMALL_PART:
+            last = self._parts[-1]
+            if not isinstance(last, bytearray):
+                last = self._parts[-1] = bytearray(last)
+            last += data
+        else:
+            self._parts.append(data)
         self._have += len(data)
         if self._have < self._needed:
             return []
@@ -136,8 +157,8 @@ class Unframed:
             self._parts[0] = first[_PREFIX.size :]
             message = b"".join(self._parts)
             self._parts, self._have, self._needed = [], 0, _PREFIX.size
-            return [self._plain(message) if first[0] else message]
-        waiting = first if len(self._parts) == 1 else b"".join(self._parts)
+            return [(bool(first[0]), message)]
+        waiting = bytes(first) if len(self._parts) == 1 else b"".join(self._parts)
         messages, start, self._needed = [], 0, _PREFIX.size
         while len(waiting) - start >= _PREFIX.size:
             compressed, size = _PREFIX.unpack_from(waiting, start)
@@ -147,14 +168,21 @@ class Unframed:
             if len(waiting) < end:
                 self._needed = end - start
                 break
-            message = waiting[start + _PREFIX.size : end]
-            messages.append(self._plain(message) if compressed else message)
+            messages.append((bool(compressed), waiting[start + _PREFIX.size : end]))
             start = end
         self._parts = [waiting[start:]] if start < len(waiting) else []
         self._have = len(waiting) - start
         return messages
 
-    def _plain(self, message: bytes) -> bytes:
+    def plain(self, framed: Framed) -> bytes:
+        """A message, decompressed: only when it is its turn, for it may be a thousand times what came.
+
+        Raises:
+            Malformed: it is too large then, or not what its prefix says.
+        """
+        compressed, message = framed
+        if not compressed:
+            return message
         if self._encoding not in _WINDOW_BITS:
             raise Malformed(grpc.StatusCode.INTERNAL, "a compressed message without a grpc-encoding")
         inflater = zlib.decompressobj(_WINDOW_BITS[self._encoding])

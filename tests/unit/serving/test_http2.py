@@ -4,13 +4,15 @@
 import asyncio
 import contextlib
 import gzip
+import socket
 import struct
 from collections import Counter
+from pathlib import Path
 
 import grpc
 import pytest
 
-from gateway.serving.http2 import Server
+from gateway.serving.http2 import Server, connection
 from tests import raw_http2 as wire
 
 ECHO, WAIT, COUNT, CHAT, GATHER, FAIL, TALK = (
@@ -55,6 +57,9 @@ class Handlers(grpc.GenericRpcHandler):
         return request
 
     async def fail(self, request, context):
+        if request == b"metadata":
+            context.set_trailing_metadata((("x-odd", "\u2609"),))
+            return b""
         if request:
             await context.abort(grpc.StatusCode.OUT_OF_RANGE, request.decode(), (("x-why-bin", b"\x00\xff"),))
         raise KeyError("secret")
@@ -150,6 +155,21 @@ async def test_errors_in_words():
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+async def test_more_words_than_fit_are_cut():
+    async with calling() as (channel, _):
+        error = await status_of(channel.unary_unary(FAIL)(b"x" * 200_000, timeout=20))
+        assert error.code() is grpc.StatusCode.OUT_OF_RANGE
+        assert set(error.details()) == {"x"}
+        assert len(error.details()) < 8_000
+
+
+async def test_what_cannot_be_sent_is_an_error_and_nothing_hangs():
+    async with serving() as (port, _, server), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        error = await status_of(channel.unary_unary(FAIL)(b"metadata", timeout=20))
+        assert error.code() is grpc.StatusCode.UNKNOWN
+        assert server.tally.under_way == 0
+
+
 async def test_streams():
     async with calling() as (channel, handlers):
         handlers.go.set()
@@ -207,6 +227,55 @@ async def test_what_nobody_read_holds_up_nobody_else():
         # 30 MB were left unread, and the connection's window is 16.
         body = b"x" * 4_000_000
         assert await channel.unary_unary(ECHO)(body, timeout=10) == body
+
+
+async def test_bombs_are_opened_one_by_one():
+    bomb = gzip.compress(bytes(16_000_000))
+    body = wire.message(bomb, compressed=1) * 40
+    async with serving() as (port, handlers, server), wire.raw(port) as (reader, writer):
+        # What the server allows counts from here on.
+        await wire.frames(reader, until=wire.SETTINGS)
+        writer.write(wire.frame(wire.SETTINGS, 1))
+        before = _resident_mb()
+        writer.write(wire.request(1, GATHER.encode(), (b"grpc-encoding", b"gzip"), end=False))
+        for start in range(0, len(body), 16_000):
+            writer.write(wire.frame(wire.DATA, stream=1, payload=body[start : start + 16_000]))
+        await asyncio.sleep(0.5)
+        assert server.tally.under_way == 1
+        assert _resident_mb() - before < 100
+        handlers.go.set()
+        writer.write(wire.frame(wire.DATA, wire.END_STREAM, 1))
+        # 640 MB in one reply are too much to send.
+        assert (await wire.frames(reader, until=wire.HEADERS))[-1][2] == 1
+
+
+def _resident_mb():
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096 / 1e6
+
+
+async def test_an_answer_that_nobody_reads_ends_with_its_deadline():
+    closed = struct.pack(">HI", 4, 0)
+    async with serving() as (port, _, server), wire.raw(port, greet=False) as (reader, writer):
+        writer.write(wire.PREFACE + wire.frame(wire.SETTINGS, payload=closed))
+        writer.write(wire.request(1, ECHO.encode(), (b"grpc-timeout", b"300m"), body=wire.message(b"abc")))
+        came = await wire.frames(reader, until=wire.RST_STREAM)
+        assert came[-1][:3:2] == (wire.RST_STREAM, 1)
+        assert server.tally.under_way == 0
+
+
+async def test_who_never_reads_is_left_in_the_end(monkeypatch):
+    monkeypatch.setattr(connection, "CLOSED_WITHIN_S", 0.2)
+    settings = {"max_connection_age_s": 0.2, "max_connection_age_grace_s": 0.2}
+    wide = struct.pack(">HI", 4, 2**31 - 1)
+    async with serving(**settings) as (port, _, server):
+        with socket.create_connection(("127.0.0.1", port)) as deaf:
+            window = wire.frame(8, payload=struct.pack(">I", 2**30))
+            ask = wire.request(1, COUNT.encode(), body=wire.message(b"100000"))
+            deaf.sendall(wire.PREFACE + wire.frame(wire.SETTINGS, payload=wide) + window + ask)
+            async with asyncio.timeout(10):
+                while not server.accepted or server.connections:
+                    await asyncio.sleep(0.05)
+        assert server.tally.under_way == 0
 
 
 async def test_a_deadline_ends_the_handler():
