@@ -49,8 +49,8 @@ TensorFlow Serving itself, for which our model server stands in, is no package o
   off. That is a second process on the way, on the same two cores.
 - **Through the front, Open Inference Protocol** is asked with the very bytes that Triton, MLServer and KServe get;
   values are checked, calls to the classifier are merged, the exact rule is left out.
-- **The echo** is a bare grpc.aio server that returns the request of the Open Inference Protocol: the most that gRPC's own
-  server for Python gives this load generator. Ours is another one, and can pass it.
+- **The echo** is a bare grpc.aio server that returns the request of the Open Inference Protocol: the most that gRPC's
+  own server for Python gives this load generator. Ours is another one, and can pass it.
 
 All processes and the load generator share the cores: what a server leaves idle, the generator has. The generator is
 one asyncio process (grpc.aio, or aiohttp for those with HTTP only); it goes through {{distinct}} orbits and compares
