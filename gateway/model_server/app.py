@@ -64,11 +64,7 @@ def build_server(
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models), server)
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    try:
-        port = server.bind(*split_address(settings.address))
-    except OSError as error:
-        raise OSError(f"cannot listen on {settings.address}: {error.strerror or error}") from error
-    return server, checks, port
+    return server, checks, server.bind(*split_address(settings.address))
 
 
 @contextlib.asynccontextmanager

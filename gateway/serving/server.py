@@ -75,11 +75,7 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
             max_connection_age_s=settings.max_connection_age_s,
             max_connection_age_grace_s=settings.max_connection_age_grace_s,
         )
-        tls = server_tls(settings)
-        try:
-            bound = server.bind(*split_address(settings.address), tls)
-        except OSError as error:
-            raise OSError(f"cannot listen on {settings.address}: {error.strerror or error}") from error
+        bound = server.bind(*split_address(settings.address), server_tls(settings))
         stack.callback(server.close)
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)

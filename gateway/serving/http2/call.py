@@ -197,6 +197,7 @@ class Call:
         """What goes before the first message; at once."""
         self._initial = initial_metadata
         self._respond()
+        self._connection.flush_soon()
 
     async def read(self) -> Any:
         """The next message of a stream, or `grpc.aio.EOF`."""
@@ -222,7 +223,6 @@ class Call:
 
     def _start(self, request: Any) -> None:
         self._task = self._connection.loop.create_task(self._serve(request))
-        self._task.add_done_callback(self._connection.server.forget)
         self._connection.server.keep(self._task)
 
     async def _serve(self, request: Any) -> None:

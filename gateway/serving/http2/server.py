@@ -100,20 +100,11 @@ class Server:
         Raises:
             OSError: it is taken.
         """
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        self._socket = socket.socket(family, kind, proto)
         try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                # "[::]" stands for both, as it does in gRPC.
-                self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self._socket.bind(address)
-            self._socket.listen(_BACKLOG)
-        except OSError:
-            self._socket.close()
-            raise
+            self._socket = _bound(host, port)
+        except OSError as error:
+            where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise OSError(f"cannot listen on {where}: {error.strerror or error}") from error
         self._socket.setblocking(False)
         self._tls = tls
         bound: int = self._socket.getsockname()[1]
@@ -179,12 +170,9 @@ class Server:
         return None if found is None else self._choose(method, found)
 
     def keep(self, task: asyncio.Task[Any]) -> None:
-        """A call under way."""
+        """A call under way, until it is done."""
         self._tasks.add(task)
-
-    def forget(self, task: asyncio.Task[Any]) -> None:
-        """It is no more."""
-        self._tasks.discard(task)
+        task.add_done_callback(self._tasks.discard)
 
     def connection_ended(self) -> None:
         """One is closed."""
@@ -200,6 +188,24 @@ class Server:
     def _accept(self) -> Connection:
         self.accepted += 1
         return Connection(self, asyncio.get_running_loop(), self.accepted)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+        0
+    ]
+    listening = socket.socket(family, kind, proto)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # "[::]" stands for both, as it does in gRPC.
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def _current(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

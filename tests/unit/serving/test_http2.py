@@ -15,8 +15,8 @@ import pytest
 from gateway.serving.http2 import Server, connection
 from tests import raw_http2 as wire
 
-ECHO, WAIT, COUNT, CHAT, GATHER, FAIL, TALK = (
-    f"/test.Test/{name}" for name in ("Echo", "Wait", "Count", "Chat", "Gather", "Fail", "Talk")
+ECHO, WAIT, COUNT, CHAT, GATHER, FAIL, TALK, BY_HAND = (
+    f"/test.Test/{name}" for name in ("Echo", "Wait", "Count", "Chat", "Gather", "Fail", "Talk", "ByHand")
 )
 
 
@@ -35,6 +35,7 @@ class Handlers(grpc.GenericRpcHandler):
             TALK: grpc.unary_stream_rpc_method_handler(self.talk),
             GATHER: grpc.stream_unary_rpc_method_handler(self.gather),
             CHAT: grpc.stream_stream_rpc_method_handler(self.chat),
+            BY_HAND: grpc.stream_stream_rpc_method_handler(self.by_hand),
         }
 
     def service(self, handler_call_details):
@@ -80,6 +81,14 @@ class Handlers(grpc.GenericRpcHandler):
     async def chat(self, requests, _context):
         async for request in requests:
             yield request * 2
+
+    async def by_hand(self, _requests, context):
+        context.add_done_callback(lambda _: self.happened.update(["done"]))
+        await context.send_initial_metadata((("x-first", "1"),))
+        while (request := await context.read()) is not grpc.aio.EOF:
+            await context.write(request)
+        context.set_code(grpc.StatusCode.NOT_FOUND)
+        context.set_details("no more")
 
 
 @contextlib.asynccontextmanager
@@ -178,6 +187,15 @@ async def test_streams():
         assert [part async for part in channel.stream_stream(CHAT)(iter(parts))] == [part * 2 for part in parts]
         assert [part async for part in channel.unary_stream(TALK)(b"500")] == parts
         assert len([part async for part in channel.unary_stream(COUNT)(b"500")]) == 500
+
+
+async def test_a_handler_that_does_all_by_hand():
+    async with calling() as (channel, handlers):
+        call = channel.stream_stream(BY_HAND)(iter([b"a", b"b"]))
+        assert dict(await call.initial_metadata())["x-first"] == "1"
+        assert [await call.read(), await call.read()] == [b"a", b"b"]
+        assert (await call.code(), await call.details()) == (grpc.StatusCode.NOT_FOUND, "no more")
+        assert handlers.happened["done"] == 1
 
 
 async def test_who_does_not_read_is_not_written_to():
