@@ -275,7 +275,9 @@ async def columns(channels: Mapping[str, grpc.aio.Channel]) -> str:
         "absolute_magnitude_h",
     )
     raw = np.column_stack([q, *(np.array(getattr(orbits, name)) for name in names)])
-    models = TensorFlowServing(channels["model-server"], "neo_classifier")
+    # As any client of TensorFlow Serving would: over gRPC's own channel.
+    raw_channel: Any = channels["model-server"]
+    models = TensorFlowServing(raw_channel, "neo_classifier")
 
     async def ask_raw() -> None:
         await models.predict("serving_default", {"orbits": raw}, v1.ModelSelector(), timeout=60.0)

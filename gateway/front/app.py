@@ -24,6 +24,7 @@ from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
+from gateway.serving.http2 import Channel
 from orrery.inference import v1
 from orrery.inference.v1 import (
     anomaly_service_pb2,
@@ -45,7 +46,7 @@ async def mount(
     """Serve all services while entered; their health follows their backends."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def channel_to(address: str) -> grpc.aio.Channel:
+        async def channel_to(address: str) -> Channel:
             return await stack.enter_async_context(open_channel(address, settings.max_message_bytes))
 
         models = TensorFlowServing(await channel_to(settings.model_server_address), settings.classifier_name)

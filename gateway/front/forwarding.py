@@ -10,6 +10,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from gateway.serving.channels import onward, refusal_of
 from gateway.serving.context import Context
+from gateway.serving.http2 import Call, Channel
 from gateway.serving.streams import undisturbed
 
 _Unary = Callable[[bytes, Context], Awaitable[bytes]]
@@ -18,7 +19,7 @@ _BothWays = Callable[[AsyncIterator[bytes], Context], AsyncIterator[bytes]]
 
 
 def forwarding_handler(
-    service: ServiceDescriptor, channel: grpc.aio.Channel, *, backend: str, cap_s: float, stream_cap_s: float
+    service: ServiceDescriptor, channel: Channel, *, backend: str, cap_s: float, stream_cap_s: float
 ) -> grpc.GenericRpcHandler:
     """A handler for every method of a service, which asks the pod behind a channel.
 
@@ -34,7 +35,7 @@ def forwarding_handler(
 
 
 def _handler(
-    method: MethodDescriptor, channel: grpc.aio.Channel, backend: str, cap_s: float, stream_cap_s: float
+    method: MethodDescriptor, channel: Channel, backend: str, cap_s: float, stream_cap_s: float
 ) -> grpc.RpcMethodHandler[bytes, bytes]:
     path = f"/{method.containing_service.full_name}/{method.name}"
     if method.client_streaming:
@@ -44,8 +45,8 @@ def _handler(
     return grpc.unary_unary_rpc_method_handler(_forward_unary(path, channel, backend, cap_s))
 
 
-def _forward_unary(path: str, channel: grpc.aio.Channel, backend: str, cap_s: float) -> _Unary:
-    ask: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+def _forward_unary(path: str, channel: Channel, backend: str, cap_s: float) -> _Unary:
+    ask = channel.unary_unary(path)
 
     async def forward(request: bytes, context: Context) -> bytes:
         try:
@@ -57,8 +58,8 @@ def _forward_unary(path: str, channel: grpc.aio.Channel, backend: str, cap_s: fl
     return forward
 
 
-def _forward_stream(path: str, channel: grpc.aio.Channel, backend: str, cap_s: float) -> _Stream:
-    ask: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(path)
+def _forward_stream(path: str, channel: Channel, backend: str, cap_s: float) -> _Stream:
+    ask = channel.unary_stream(path)
 
     async def forward(request: bytes, context: Context) -> AsyncIterator[bytes]:
         async for reply in _replies(ask(request, **onward(context, cap_s=cap_s)), backend):
@@ -67,8 +68,8 @@ def _forward_stream(path: str, channel: grpc.aio.Channel, backend: str, cap_s: f
     return forward
 
 
-def _forward_both_ways(path: str, channel: grpc.aio.Channel, backend: str, cap_s: float) -> _BothWays:
-    ask: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(path)
+def _forward_both_ways(path: str, channel: Channel, backend: str, cap_s: float) -> _BothWays:
+    ask = channel.stream_stream(path)
 
     async def forward(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
         # gRPC takes the next message when the pod's window has room for it: the pod's pace is the caller's.
@@ -78,9 +79,7 @@ def _forward_both_ways(path: str, channel: grpc.aio.Channel, backend: str, cap_s
     return forward
 
 
-async def _replies(
-    call: grpc.aio.UnaryStreamCall[bytes, bytes] | grpc.aio.StreamStreamCall[bytes, bytes], backend: str
-) -> AsyncIterator[bytes]:
+async def _replies(call: Call, backend: str) -> AsyncIterator[bytes]:
     try:
         async for reply in call:
             yield reply

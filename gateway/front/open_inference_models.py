@@ -3,7 +3,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 import grpc
 import numpy as np
@@ -14,6 +14,7 @@ from gateway.front.open_inference_tensors import COLUMNS, ORBITS, model_rows
 from gateway.front.rollout import Rollout
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.channels import refusal_of
+from gateway.serving.http2 import Channel
 from orrery.inference import v1
 
 Tensor = tuple[str, str, tuple[int, ...]]
@@ -106,8 +107,8 @@ class Forest:
         ("population_percentile", "FP64", (-1,)),
     )
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._score: Any = v1.AnomalyServiceStub(channel).ScoreAnomalyColumns
+    def __init__(self, channel: Channel) -> None:
+        self._score: Any = v1.AnomalyServiceStub(cast("grpc.aio.Channel", channel)).ScoreAnomalyColumns
 
     async def infer(self, orbits: v1.OrbitColumns, selector: v1.ModelSelector, budget: dict[str, Any]) -> Answered:
         """One ScoreAnomalyColumns of the pod.

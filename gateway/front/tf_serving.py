@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gateway.serving.channels import refusal_of
 from gateway.serving.errors import ModelNotFound, ModelUnusable
+from gateway.serving.http2 import Channel
 from orrery.inference import v1
 
 BACKEND: Final = "model server"
@@ -59,7 +60,7 @@ class Answer:
 class TensorFlowServing:
     """A model server, asked for one model."""
 
-    def __init__(self, channel: grpc.aio.Channel, model: str) -> None:
+    def __init__(self, channel: Channel, model: str) -> None:
         self._model = model
         self._predict = self._method(channel, "PredictionService/Predict", "Predict")
         self._status = self._method(channel, "ModelService/GetModelStatus", "GetModelStatus")
@@ -112,7 +113,7 @@ class TensorFlowServing:
         reply = await self._status(request, timeout=timeout_s)
         return any(version.state == _AVAILABLE for version in reply.model_version_status)
 
-    def _method(self, channel: grpc.aio.Channel, path: str, messages: str) -> Any:
+    def _method(self, channel: Channel, path: str, messages: str) -> Any:
         return channel.unary_unary(
             f"/tensorflow.serving.{path}",
             request_serializer=_MESSAGES[f"{messages}Request"].SerializeToString,

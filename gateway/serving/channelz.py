@@ -10,7 +10,7 @@ from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 
 from gateway.serving.context import Context
 from gateway.serving.http2 import Server
-from gateway.serving.http2.connection import Connection
+from gateway.serving.http2.server.connection import Connection
 
 # Beyond whatever gRPC numbers.
 _FIRST_ID = 1 << 48

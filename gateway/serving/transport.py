@@ -3,9 +3,6 @@
 
 import ssl
 from collections.abc import Callable
-from pathlib import Path
-
-import grpc
 
 from gateway.serving.reloading import Reloading
 from gateway.serving.settings import BackendSettings, ServingSettings, split_address
@@ -73,8 +70,8 @@ def server_tls(settings: ServingSettings) -> Callable[[], ssl.SSLContext] | None
     return Reloading([certificate, key, *([client_ca] if client_ca else [])], parse).current
 
 
-def channel_credentials(target: str, settings: BackendSettings) -> Reloading[grpc.ChannelCredentials] | None:
-    """TLS of a channel, None for plaintext.
+def client_tls(target: str, settings: BackendSettings) -> Callable[[], ssl.SSLContext] | None:
+    """TLS of a channel, None for plaintext; another context once the files are others.
 
     Raises:
         UnsafeSettings: the target is not on this machine, and nothing says that plaintext will do.
@@ -94,25 +91,19 @@ def channel_credentials(target: str, settings: BackendSettings) -> Reloading[grp
     if (certificate is None) != (key is None):
         raise UnsafeSettings("ORRERY_BACKEND_CERTIFICATE_FILE and ORRERY_BACKEND_KEY_FILE go together")
 
-    def parse(ca: bytes, chain: bytes | None = None, private: bytes | None = None) -> grpc.ChannelCredentials:
-        _check_ca(ca)
+    def parse(ca: bytes, _chain: bytes = b"", _private: bytes = b"") -> ssl.SSLContext:
+        # Names are checked, and certificates required: the default of this protocol.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        context.load_verify_locations(cadata=ca.decode())
         if certificate is not None and key is not None:
-            _check_pair(certificate, key)
-        return grpc.ssl_channel_credentials(ca, private, chain)
+            context.load_cert_chain(certificate, key, password=_nobody)
+        return context
 
-    return Reloading([path for path in (settings.ca_file, certificate, key) if path], parse)
-
-
-def _check_pair(certificate: Path, key: Path) -> None:
-    """Python's own TLS says whether they belong together; an encrypted key is refused, nobody is there to open it."""
-    ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_nobody)
+    return Reloading([path for path in (settings.ca_file, certificate, key) if path], parse).current
 
 
 def _nobody() -> bytes:
     """Opens no encrypted key: nobody is there to do it."""
     return b""
-
-
-def _check_ca(content: bytes | None) -> None:
-    if content is not None:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content.decode())

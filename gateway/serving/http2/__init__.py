@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A gRPC server over HTTP/2 by nghttp2, in the event loop's own thread: a tenth of what grpc.aio costs a call.
+"""gRPC over HTTP/2 by nghttp2, in the event loop's own thread: a tenth of what grpc.aio costs a call.
 
-The way of a call: `server` listens and knows the handlers; `connection` has one HTTP/2 session (`_session`, nghttp2),
-and makes a `call` of each request, which is read and written by `wire`'s rules and runs its handler as a task.
-Handlers, contexts and statuses are those of grpc.aio, as generated code expects them.
+Both ends have a `link` (a session of nghttp2, `_session`, over a transport), read and write by `wire`'s rules, and hold
+back whoever is not read (`flow`). `server/` serves calls, `client/` makes them.
 """
 
+from gateway.serving.http2.client import Call, Channel
 from gateway.serving.http2.server import Server
 
-__all__ = ["Server"]
+__all__ = ["Call", "Channel", "Server"]

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The server's side of one HTTP/2 connection (RFC 9113), by nghttp2: bytes in, bytes out, events in between."""
+"""One side of an HTTP/2 connection (RFC 9113), by nghttp2: bytes in, bytes out, events in between."""
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -45,8 +45,14 @@ cdef extern from "nghttp2/nghttp2.h":
         NGHTTP2_ERR_DEFERRED
         NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
         NGHTTP2_ERR_CALLBACK_FAILURE
+        NGHTTP2_ERR_START_STREAM_NOT_ALLOWED
+        NGHTTP2_ERR_SESSION_CLOSING
+        NGHTTP2_ERR_STREAM_CLOSING
         NGHTTP2_NO_ERROR
         NGHTTP2_INTERNAL_ERROR
+        NGHTTP2_REFUSED_STREAM
+        NGHTTP2_CANCEL
+        NGHTTP2_SETTINGS_ENABLE_PUSH
         NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS
         NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE
         NGHTTP2_SETTINGS_MAX_FRAME_SIZE
@@ -80,6 +86,8 @@ cdef extern from "nghttp2/nghttp2.h":
     void nghttp2_option_set_stream_reset_rate_limit(nghttp2_option *, uint64_t, uint64_t)
     int nghttp2_session_server_new2(
         nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *)
+    int nghttp2_session_client_new2(
+        nghttp2_session **, const nghttp2_session_callbacks *, void *, const nghttp2_option *)
     void nghttp2_session_del(nghttp2_session *)
     int nghttp2_session_want_read(nghttp2_session *)
     int nghttp2_session_want_write(nghttp2_session *)
@@ -92,6 +100,8 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_submit_settings(nghttp2_session *, uint8_t, const nghttp2_settings_entry *, size_t)
     int nghttp2_submit_response(
         nghttp2_session *, int32_t, const nghttp2_nv *, size_t, const nghttp2_data_provider *)
+    int32_t nghttp2_submit_request(
+        nghttp2_session *, const void *, const nghttp2_nv *, size_t, const nghttp2_data_provider *, void *)
     int nghttp2_submit_trailer(nghttp2_session *, int32_t, const nghttp2_nv *, size_t)
     int nghttp2_submit_rst_stream(nghttp2_session *, uint8_t, int32_t, uint32_t)
     int nghttp2_submit_ping(nghttp2_session *, uint8_t, const uint8_t *)
@@ -113,11 +123,12 @@ class ProtocolError(Exception):
 
 
 cdef class _Stream:
-    """A request being read, and its response being sent."""
+    """What comes being read, what goes being sent."""
 
     cdef list headers
     cdef Py_ssize_t header_bytes
-    cdef bint request_ended
+    cdef bint peer_ended
+    cdef bint we_ended
     cdef list chunks
     cdef Py_ssize_t offset
     cdef Py_ssize_t queued
@@ -133,27 +144,35 @@ cdef class Session:
     cdef object _failure
     cdef Py_ssize_t _max_header_bytes
     cdef bint _noticing
+    cdef bint _is_client
 
     def __cinit__(self):
         self._session = NULL
 
-    def __init__(self, *, max_streams, stream_window, connection_window, max_frame_bytes, max_header_bytes):
+    def __init__(
+        self, *, bint is_client, max_streams, stream_window, connection_window, max_frame_bytes, max_header_bytes
+    ):
         cdef nghttp2_option *option
         cdef nghttp2_settings_entry settings[4]
         self._streams = {}
         self._failure = None
         self._max_header_bytes = max_header_bytes
+        self._is_client = is_client
         if nghttp2_option_new(&option):
             raise MemoryError
         nghttp2_option_set_no_auto_window_update(option, 1)
         # Callers who leave, and refusals of what they still write, reset streams too: gRPC's clients under load need
         # more than nghttp2's own 1,000 and 33 a second (CVE-2023-44487).
         nghttp2_option_set_stream_reset_rate_limit(option, 5000, 500)
-        failed = nghttp2_session_server_new2(&self._session, _callbacks, <void *>self, option)
+        if is_client:
+            failed = nghttp2_session_client_new2(&self._session, _callbacks, <void *>self, option)
+            settings[0].settings_id, settings[0].value = NGHTTP2_SETTINGS_ENABLE_PUSH, 0
+        else:
+            failed = nghttp2_session_server_new2(&self._session, _callbacks, <void *>self, option)
+            settings[0].settings_id, settings[0].value = NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams
         nghttp2_option_del(option)
         if failed:
             raise MemoryError
-        settings[0].settings_id, settings[0].value = NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, max_streams
         settings[1].settings_id, settings[1].value = NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, stream_window
         settings[2].settings_id, settings[2].value = NGHTTP2_SETTINGS_MAX_FRAME_SIZE, max_frame_bytes
         settings[3].settings_id, settings[3].value = NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, max_header_bytes
@@ -166,17 +185,17 @@ cdef class Session:
 
     # What a subclass hears.
 
-    def request_began(self, int stream_id, list headers):
-        """Its headers, [(name, value)]."""
+    def headers_came(self, int stream_id, list headers):
+        """[(name, value)]: what a request begins with; what a response begins with, and what it ends with."""
 
     def data_came(self, int stream_id, bytes data):
-        """A part of a request's body; to be given back with `consumed`."""
+        """A part of a body; to be given back with `consumed`."""
 
-    def request_ended(self, int stream_id):
+    def peer_ended(self, int stream_id):
         """Nothing more comes."""
 
     def data_left(self, int stream_id, Py_ssize_t queued):
-        """A part of a response's body is on its way; so much is not."""
+        """A part of a body is on its way; so much is not."""
 
     def stream_closed(self, int stream_id, uint32_t code):
         """Both sides are done with it, or one has reset it."""
@@ -189,6 +208,9 @@ cdef class Session:
 
     def settings_came(self):
         """The peer speaks HTTP/2."""
+
+    def notice_came(self):
+        """The peer takes no more streams."""
 
     # What it is told.
 
@@ -226,6 +248,21 @@ cdef class Session:
         """Whether nothing can come or go any more."""
         return not (nghttp2_session_want_read(self._session) or nghttp2_session_want_write(self._session))
 
+    def request(self, list headers):
+        """Begin a stream: what it is called; 0 where this connection has no names left."""
+        cdef nghttp2_nv pairs[MOST_PAIRS]
+        cdef nghttp2_data_provider provider
+        cdef _Stream stream = _Stream.__new__(_Stream)
+        stream.chunks = []
+        provider.source.ptr = NULL
+        provider.read_callback = _read
+        count = _fill(pairs, headers)
+        stream_id = nghttp2_submit_request(self._session, NULL, pairs, count, &provider, NULL)
+        if stream_id <= 0:
+            return 0
+        self._streams[stream_id] = stream
+        return stream_id
+
     def respond(self, int stream_id, list headers, bint only=False):
         """Begin a response; `only` its headers are all of it."""
         cdef nghttp2_nv pairs[MOST_PAIRS]
@@ -243,7 +280,7 @@ cdef class Session:
         nghttp2_submit_response(self._session, stream_id, pairs, count, &provider)
 
     def send(self, int stream_id, bytes head, bytes data):
-        """A part of a response's body, in two pieces; returns how much waits to be sent."""
+        """A part of a body, in two pieces; returns how much waits to be sent."""
         cdef _Stream stream = self._streams.get(stream_id)
         if stream is None or stream.chunks is None:
             return 0
@@ -255,7 +292,7 @@ cdef class Session:
         return stream.queued
 
     def finish(self, int stream_id, list trailers):
-        """The end of a response."""
+        """The end of a response, or of a request, which has no trailers."""
         cdef _Stream stream = self._streams.get(stream_id)
         if stream is None or stream.chunks is None or stream.trailers is not None:
             return
@@ -272,6 +309,10 @@ cdef class Session:
             nghttp2_session_consume(self._session, stream_id, size)
         else:
             nghttp2_session_consume_connection(self._session, size)
+
+    def ping(self):
+        """Ask the peer for a sign of life: `pong_came`."""
+        nghttp2_submit_ping(self._session, NGHTTP2_FLAG_NONE, NULL)
 
     def give_notice(self):
         """Tell the peer to begin nothing more here; what it has begun is still taken. `pong_came` when it has read it."""
@@ -341,8 +382,11 @@ cdef ssize_t _read(
             stream.queued -= done
             me.data_left(stream_id, stream.queued)
         if not stream.chunks and stream.trailers is not None:
-            flags[0] |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM
-            nghttp2_submit_trailer(session, stream_id, pairs, _fill(pairs, stream.trailers))
+            flags[0] |= NGHTTP2_DATA_FLAG_EOF
+            stream.we_ended = True
+            if not me._is_client:
+                flags[0] |= NGHTTP2_DATA_FLAG_NO_END_STREAM
+                nghttp2_submit_trailer(session, stream_id, pairs, _fill(pairs, stream.trailers))
         elif not done:
             stream.deferred = True
             return NGHTTP2_ERR_DEFERRED
@@ -363,7 +407,11 @@ cdef ssize_t _read_length(
 cdef int _headers_begin(nghttp2_session *session, const nghttp2_frame *frame, void *user) noexcept:
     cdef Session me = <Session>user
     cdef _Stream stream
-    if frame.hd.stream_id not in me._streams:
+    if me._is_client:
+        stream = me._streams.get(frame.hd.stream_id)
+        if stream is not None:
+            stream.headers, stream.header_bytes = [], 0
+    elif frame.hd.stream_id not in me._streams:
         stream = _Stream.__new__(_Stream)
         stream.headers = []
         me._streams[frame.hd.stream_id] = stream
@@ -413,10 +461,13 @@ cdef int _frame_came(nghttp2_session *session, const nghttp2_frame *frame, void 
                 return 0
             if stream.headers is not None and frame.hd.type == NGHTTP2_HEADERS:
                 headers, stream.headers = stream.headers, None
-                me.request_began(stream_id, headers)
+                me.headers_came(stream_id, headers)
             if frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
-                stream.request_ended = True
-                me.request_ended(stream_id)
+                stream.peer_ended = True
+                me.peer_ended(stream_id)
+                if me._is_client and not stream.we_ended:
+                    # The answer is complete; nobody will read the rest of the question.
+                    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_CANCEL)
         elif frame.hd.type == NGHTTP2_PING:
             if frame.hd.flags & NGHTTP2_FLAG_ACK:
                 me.pong_came()
@@ -424,6 +475,8 @@ cdef int _frame_came(nghttp2_session *session, const nghttp2_frame *frame, void 
                 me.ping_came()
         elif frame.hd.type == NGHTTP2_SETTINGS and not frame.hd.flags & NGHTTP2_FLAG_ACK:
             me.settings_came()
+        elif frame.hd.type == NGHTTP2_GOAWAY:
+            me.notice_came()
     except BaseException as failure:
         me._failure = failure
         return NGHTTP2_ERR_CALLBACK_FAILURE
@@ -437,19 +490,25 @@ cdef int _frame_left(nghttp2_session *session, const nghttp2_frame *frame, void 
         # Not before: a ping overtakes, and its answer would say nothing.
         me._noticing = False
         nghttp2_submit_ping(session, NGHTTP2_FLAG_NONE, NULL)
-    elif frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM:
+    elif frame.hd.type == NGHTTP2_HEADERS and frame.hd.flags & NGHTTP2_FLAG_END_STREAM and not me._is_client:
         stream = me._streams.get(frame.hd.stream_id)
-        if stream is not None and not stream.request_ended:
+        if stream is not None and not stream.peer_ended:
             # The answer is complete; the rest of the question need not be sent (RFC 9113, 8.1).
             nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_NO_ERROR)
     return 0
 
 
 cdef int _frame_lost(nghttp2_session *session, const nghttp2_frame *frame, int error, void *user) noexcept:
-    if frame.hd.type == NGHTTP2_HEADERS:
-        # Else its caller would wait for ever.
+    if frame.hd.type != NGHTTP2_HEADERS:
+        return 0
+    # Else somebody would wait for ever.
+    if not (<Session>user)._is_client:
         nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_INTERNAL_ERROR)
-    return 0
+        return 0
+    # A request that the peer never sees: it takes no more, or the request was withdrawn before it went.
+    never = (NGHTTP2_ERR_START_STREAM_NOT_ALLOWED, NGHTTP2_ERR_SESSION_CLOSING, NGHTTP2_ERR_STREAM_CLOSING)
+    return _stream_closed(
+        session, frame.hd.stream_id, NGHTTP2_REFUSED_STREAM if error in never else NGHTTP2_INTERNAL_ERROR, user)
 
 
 cdef int _stream_closed(nghttp2_session *session, int32_t stream_id, uint32_t code, void *user) noexcept:

@@ -10,6 +10,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
+from math import ceil
 from typing import Final
 
 import grpc
@@ -25,13 +26,31 @@ RESPONSE: Final[Headers] = [
     (b"grpc-accept-encoding", b"identity,deflate,gzip"),
 ]
 
+REQUEST: Final[Headers] = [
+    (b"te", b"trailers"),
+    (b"content-type", b"application/grpc"),
+    (b"grpc-accept-encoding", b"identity,deflate,gzip"),
+    (b"user-agent", b"orrery-inference"),
+]
+
 _PREFIX: Final = struct.Struct(">BI")
 _UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_MOST_TIMEOUT: Final = 10**8
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
 # What zlib is told of each encoding.
 _WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 # Of HTTP/2 and of gRPC itself; the rest is the caller's metadata.
-_NOT_METADATA: Final = frozenset({b"te", b"content-type", b"grpc-timeout", b"grpc-encoding", b"grpc-accept-encoding"})
+_NOT_METADATA: Final = frozenset(
+    {
+        b"te",
+        b"content-type",
+        b"grpc-timeout",
+        b"grpc-encoding",
+        b"grpc-accept-encoding",
+        b"grpc-status",
+        b"grpc-message",
+    }
+)
 # HPACK's library sends no more than 64 KB of headers, and no client expects as much.
 _MOST_DETAILS: Final = 2_000
 _MOST_TRAILER_BYTES: Final = 32 * 1024
@@ -85,6 +104,15 @@ def timeout_s(text: bytes) -> float:
     if found is None:
         raise Malformed(grpc.StatusCode.INTERNAL, "grpc-timeout is no timeout")
     return int(found[1]) * _UNIT_S[found[2]]
+
+
+def timeout_text(left_s: float) -> bytes:
+    """What `grpc-timeout` says of so many seconds: eight digits at most, rounded up."""
+    left_us = max(1, ceil(left_s * 1e6))
+    for unit, units_us in ((b"u", 1), (b"m", 1_000), (b"S", 1_000_000)):
+        if (count := -(-left_us // units_us)) < _MOST_TIMEOUT:
+            return b"%d%s" % (count, unit)
+    return b"%dS" % (_MOST_TIMEOUT - 1)
 
 
 def trailers(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:

@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.serving.http2 import Server, connection
+from gateway.serving.http2 import Server, link
 from tests import raw_http2 as wire
 
 ECHO, WAIT, COUNT, CHAT, GATHER, FAIL, TALK, BY_HAND = (
@@ -282,7 +282,7 @@ async def test_an_answer_that_nobody_reads_ends_with_its_deadline():
 
 
 async def test_who_never_reads_is_left_in_the_end(monkeypatch):
-    monkeypatch.setattr(connection, "CLOSED_WITHIN_S", 0.2)
+    monkeypatch.setattr(link, "CLOSED_WITHIN_S", 0.2)
     settings = {"max_connection_age_s": 0.2, "max_connection_age_grace_s": 0.2}
     wide = struct.pack(">HI", 4, 2**31 - 1)
     async with serving(**settings) as (port, _, server):

@@ -6,7 +6,7 @@ import pytest
 from gateway.anomaly.settings import AnomalySettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import BackendSettings
-from gateway.serving.transport import UnsafeSettings, channel_credentials, require_safe, server_tls
+from gateway.serving.transport import UnsafeSettings, client_tls, require_safe, server_tls
 from orrery.inference.channel import is_loopback
 from tests.certificates import Authority
 
@@ -87,7 +87,7 @@ def test_a_key_of_another_certificate_is_refused(tmp_path):
 def test_channels_across_a_network_need_tls_or_leave(tmp_path):
     _, _, ca = Authority().write(tmp_path, "one")
     with pytest.raises(UnsafeSettings, match="ORRERY_BACKEND_CA_FILE"):
-        channel_credentials("dns:///anomaly:50052", BackendSettings())
-    assert channel_credentials("dns:///anomaly:50052", BackendSettings(plaintext_allowed=True)) is None
-    assert channel_credentials("127.0.0.1:50052", BackendSettings()) is None
-    assert channel_credentials("127.0.0.1:50052", BackendSettings(ca_file=ca)) is not None
+        client_tls("dns:///anomaly:50052", BackendSettings())
+    assert client_tls("dns:///anomaly:50052", BackendSettings(plaintext_allowed=True)) is None
+    assert client_tls("127.0.0.1:50052", BackendSettings()) is None
+    assert client_tls("127.0.0.1:50052", BackendSettings(ca_file=ca)) is not None

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -12,15 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import grpc
 import structlog
 
+from gateway.serving.http2.flow import Inbox, Outbox
+from gateway.serving.http2.link import CANCEL
 from gateway.serving.http2.wire import RESPONSE, Framed, Malformed, Metadata, Unframed, header_of, prefix, trailers
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.connection import Connection
-
-# Of a response's body, what may wait to be sent before its handler has to.
-_MOST_QUEUED: Final = 64 * 1024
-# Of a request's stream, what may wait for its handler before its sender has to.
-_MOST_UNREAD: Final = 64 * 1024
+    from gateway.serving.http2.server.connection import Connection
 
 _KINDS: Final = {
     (False, False): "unary_unary",
@@ -28,9 +24,6 @@ _KINDS: Final = {
     (True, False): "stream_unary",
     (True, True): "stream_stream",
 }
-
-# RFC 9113, 7.
-_CANCEL: Final = 8
 
 log = structlog.get_logger()
 
@@ -71,13 +64,13 @@ class Call:
         self._serialise = handler.response_serializer
         self._task: asyncio.Task[None] | None = None
         self._request: Framed | None = None
-        self._requests = _Requests(self) if handler.request_streaming else None
+        self._inbox = Inbox(self._consumed) if handler.request_streaming else None
+        self._outbox = Outbox()
+        self._requests = None if self._inbox is None else _Requests(self, self._inbox)
         self._initial: Sequence[tuple[str, str | bytes]] = ()
         self._trailing: Sequence[tuple[str, str | bytes]] = ()
         self._code, self._details = grpc.StatusCode.OK, ""
         self._responded = self._finished = self._well = False
-        self._queued = 0
-        self._room: asyncio.Future[None] | None = None
         self._callbacks: list[Callable[[Any], None]] = []
         self._deadline_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -99,8 +92,8 @@ class Call:
             Malformed: it is none.
         """
         messages = self._unframed.feed(data)
-        if self._requests is not None:
-            return self._requests.put(messages, len(data))
+        if self._inbox is not None:
+            return self._inbox.put(messages, len(data))
         for message in messages:
             if self._request is not None:
                 raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
@@ -115,8 +108,8 @@ class Call:
         """
         if self._unframed.in_the_middle:
             raise Malformed(grpc.StatusCode.INTERNAL, "the request ends within a message")
-        if self._requests is not None:
-            self._requests.close()
+        if self._inbox is not None:
+            self._inbox.close()
         elif self._request is None:
             raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
         else:
@@ -124,9 +117,7 @@ class Call:
 
     def data_left(self, queued: int) -> None:
         """A part of the response is on its way; so much is not."""
-        self._queued = queued
-        if self._room is not None and queued <= _MOST_QUEUED // 2 and not self._room.done():
-            self._room.set_result(None)
+        self._outbox.set(queued)
 
     def closed(self) -> None:
         """The stream is no more: the call ended, or its caller has gone."""
@@ -139,11 +130,11 @@ class Call:
 
     def refuse(self, code: grpc.StatusCode, details: str) -> None:
         """End it from outside, whatever its handler does."""
-        blocked = self._responded and self._queued > 0
+        blocked = self._responded and not self._outbox.is_empty
         self._finish(code, details, ())
         if blocked:
             # The status would wait behind what its caller does not read.
-            self._connection.reset(self._stream_id, _CANCEL)
+            self._connection.reset(self._stream_id, CANCEL)
             self._connection.flush_soon()
         self._cancel()
 
@@ -208,9 +199,7 @@ class Call:
     async def write(self, message: Any) -> None:
         """Send a message of a stream; waits while the caller does not read."""
         self._send(message)
-        while self._queued > _MOST_QUEUED and not self._finished:
-            self._room = self._connection.loop.create_future()
-            await self._room
+        await self._outbox.room()
 
     async def abort(
         self, code: grpc.StatusCode, details: str = "", trailing_metadata: Sequence[tuple[str, str | bytes]] = ()
@@ -264,7 +253,7 @@ class Call:
             self.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, f"a reply of {len(content)} bytes is more than may be sent")
             return
         self._respond()
-        self._queued = self._connection.send(self._stream_id, prefix(content), content)
+        self._outbox.set(self._connection.send(self._stream_id, prefix(content), content))
         self._connection.flush_soon()
 
     def _finish(self, code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> None:
@@ -287,11 +276,10 @@ class Call:
 
     def _end(self) -> None:
         self._finished = True
-        if self._requests is not None:
-            self._requests.close()
-            self._consumed(self._requests.forgive())
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        self._outbox.close()
+        if self._inbox is not None:
+            self._inbox.close()
+            self._inbox.forgive()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             try:
@@ -302,7 +290,7 @@ class Call:
     def _run_out(self) -> None:
         if self._finished:
             # Answered, and not read: there is no time left to read it.
-            self._connection.reset(self._stream_id, _CANCEL)
+            self._connection.reset(self._stream_id, CANCEL)
             self._connection.flush_soon()
             return
         self.refuse(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
@@ -312,9 +300,8 @@ class Call:
             self._task.cancel()
 
     def _consumed(self, size: int) -> None:
-        if size:
-            self._connection.consumed(self._stream_id, size)
-            self._connection.flush_soon()
+        self._connection.consumed(self._stream_id, size)
+        self._connection.flush_soon()
 
     def _parsed(self, framed: Framed) -> Any:
         message = self._unframed.plain(framed)
@@ -322,56 +309,16 @@ class Call:
 
 
 class _Requests(AsyncIterator[Any]):
-    """The messages of a stream; who does not read is not sent more than a little."""
+    """The messages of a stream, for its handler."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, inbox: Inbox) -> None:
         self._call = call
-        self._messages: deque[Framed] = deque()
-        self._unread = self._owed = 0
-        self._closed = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def put(self, messages: list[Framed], came: int) -> int:
-        """Messages that are complete, and how many bytes came; returns how many more may come at once."""
-        self._messages.extend(messages)
-        self._unread += sum(map(_weight, messages))
-        self._wake()
-        if self._unread <= _MOST_UNREAD:
-            return came
-        self._owed += came
-        return 0
-
-    def close(self) -> None:
-        """Nothing more comes."""
-        self._closed = True
-        self._wake()
-
-    def forgive(self) -> int:
-        """How many bytes the sender was held back for; nobody will read them, and the connection is others' too."""
-        owed, self._owed = self._owed, 0
-        return owed
+        self._inbox = inbox
 
     async def __anext__(self) -> Any:
-        while not self._messages:
-            if self._closed:
-                raise StopAsyncIteration
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        message = self._messages.popleft()
-        self._unread -= _weight(message)
-        if self._owed and self._unread <= _MOST_UNREAD:
-            self._call._consumed(self.forgive())  # noqa: SLF001  # two halves of one thing
+        framed = await anext(self._inbox)
         try:
-            return self._call._parsed(message)  # noqa: SLF001
+            return self._call._parsed(framed)  # noqa: SLF001  # two halves of one thing
         except Malformed as error:
             self._call.refuse(error.code, error.details)
             raise StopAsyncIteration from error
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
-def _weight(framed: Framed) -> int:
-    """The smallest messages weigh something too."""
-    return len(framed[1]) + 64

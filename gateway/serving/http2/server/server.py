@@ -13,7 +13,8 @@ from typing import Any, Final, TypeAlias
 import grpc
 import structlog
 
-from gateway.serving.http2.connection import CLOSED_WITHIN_S, Connection
+from gateway.serving.http2.link import CLOSED_WITHIN_S
+from gateway.serving.http2.server.connection import Connection
 from gateway.serving.http2.tally import Tally
 from gateway.serving.http2.wire import Metadata
 

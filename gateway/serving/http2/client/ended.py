@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How an attempt ended: what the server said, or what it means that it did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import grpc
+
+from gateway.serving.http2.wire import Headers, Malformed, metadata_of
+
+_CODES: Final = {b"%d" % code.value[0]: code for code in grpc.StatusCode}
+# https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
+_BY_HTTP: Final = {
+    b"400": grpc.StatusCode.INTERNAL,
+    b"401": grpc.StatusCode.UNAUTHENTICATED,
+    b"403": grpc.StatusCode.PERMISSION_DENIED,
+    b"404": grpc.StatusCode.UNIMPLEMENTED,
+    b"429": grpc.StatusCode.UNAVAILABLE,
+    b"502": grpc.StatusCode.UNAVAILABLE,
+    b"503": grpc.StatusCode.UNAVAILABLE,
+    b"504": grpc.StatusCode.UNAVAILABLE,
+}
+# Error codes of RFC 9113, 7, as gRPC's PROTOCOL-HTTP2.md reads them; all others are INTERNAL.
+_REFUSED_STREAM: Final = 7
+_BY_RESET: Final = {
+    _REFUSED_STREAM: grpc.StatusCode.UNAVAILABLE,
+    8: grpc.StatusCode.CANCELLED,
+    11: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    12: grpc.StatusCode.PERMISSION_DENIED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an attempt.
+
+    Attributes:
+        code: its status.
+        details: the status's sentence.
+        initial: headers before the first message.
+        trailing: headers after the last.
+        unseen: the server has not begun it, so that it may be asked again, whatever it does.
+    """
+
+    code: grpc.StatusCode
+    details: str = ""
+    initial: Headers = field(default_factory=list)
+    trailing: Headers = field(default_factory=list)
+    unseen: bool = False
+
+    def error(self) -> grpc.aio.AioRpcError:
+        """What a caller is told."""
+        try:
+            initial, trailing = metadata_of(self.initial), metadata_of(self.trailing)
+        except Malformed as error:
+            return grpc.aio.AioRpcError(error.code, grpc.aio.Metadata(), grpc.aio.Metadata(), error.details)
+        return grpc.aio.AioRpcError(
+            self.code, grpc.aio.Metadata(*initial), grpc.aio.Metadata(*trailing), self.details, self.details
+        )
+
+    def pushback_s(self) -> float | None:
+        """When the server would be asked again, at the earliest; negative for never, None where it does not say."""
+        said = dict(self.trailing).get(b"grpc-retry-pushback-ms")
+        if said is None:
+            return None
+        return int(said) / 1e3 if said.isdigit() else -1.0
+
+
+def by_trailers(trailing: Headers, initial: Headers) -> Ended:
+    """As the server says."""
+    said = dict(trailing)
+    status = said.get(b"grpc-status")
+    if status is None:
+        return Ended(grpc.StatusCode.UNKNOWN, "the server sent no status", initial, trailing)
+    code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
+    details = said.get(b"grpc-message", b"")
+    return Ended(code, unquote_to_bytes(details).decode(errors="replace") if details else "", initial, trailing)
+
+
+def by_http(headers: Headers) -> Ended:
+    """What answered does not speak gRPC: a proxy, or another kind of server."""
+    status = dict(headers).get(b":status", b"")
+    code = _BY_HTTP.get(status, grpc.StatusCode.UNKNOWN)
+    return Ended(code, f"an answer that is not gRPC's, HTTP status {status.decode('ascii', 'replace')}", headers)
+
+
+def by_reset(code: int) -> Ended:
+    """The stream was broken off."""
+    unseen = code == _REFUSED_STREAM
+    details = "the server takes no more calls here" if unseen else f"the stream was reset, with code {code} of HTTP/2"
+    return Ended(_BY_RESET.get(code, grpc.StatusCode.INTERNAL), details, unseen=unseen)
+
+
+LOST: Final = Ended(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
+CANCELLED: Final = Ended(grpc.StatusCode.CANCELLED, "cancelled by its caller")
+TOO_LATE: Final = Ended(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What both ends of a connection have: a session of HTTP/2 over a transport, and when it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+from gateway.serving.http2._session import ProtocolError, Session
+
+_STREAM_WINDOW: Final = 1024 * 1024
+_CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+_MAX_FRAME_BYTES: Final = 128 * 1024
+# gRPC's own default for metadata is 8 KB, its hard limit 16.
+_MAX_HEADER_BYTES: Final = 16 * 1024
+# A connection that is being closed, and whose peer does not take the last of what was sent.
+CLOSED_WITHIN_S: Final = 30.0
+# RFC 9113, 7.
+CANCEL: Final = 8
+
+log = structlog.get_logger()
+
+
+class Link(Session, asyncio.Protocol):
+    """HTTP/2 with one peer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, is_client: bool, max_streams: int = 0) -> None:
+        """Wait for a transport.
+
+        Args:
+            loop: where it lives.
+            is_client: which side this is.
+            max_streams: that a client may have open.
+        """
+        super().__init__(
+            is_client=is_client,
+            max_streams=max_streams,
+            stream_window=_STREAM_WINDOW,
+            connection_window=_CONNECTION_WINDOW,
+            max_frame_bytes=_MAX_FRAME_BYTES,
+            max_header_bytes=_MAX_HEADER_BYTES,
+        )
+        self.loop = loop
+        self.peer = "unknown:"
+        self._transport: asyncio.Transport | None = None
+        self._paused = self._scheduled = False
+        self._timers: list[asyncio.TimerHandle] = []
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: Any) -> None:
+        """Ready, after TLS where there is TLS."""
+        self._transport = transport
+        self.peer = _address(transport.get_extra_info("peername"))
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() not in {"h2", None}:
+            self.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the peer."""
+        try:
+            self.receive(bytes(data))
+        except ProtocolError:
+            self._flush()
+            self._close()
+        except Exception:
+            log.exception("a connection failed")
+            self.abort()
+        else:
+            self.flush_soon()
+
+    def pause_writing(self) -> None:
+        """The peer does not read."""
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        """It does again."""
+        self._paused = False
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is no more."""
+        del exc
+        self._transport = None
+        self._stop_timers()
+
+    # What is sent, and the end
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all has been said that was to be said here."""
+        return False
+
+    def flush_soon(self) -> None:
+        """Send what is to be sent, when all that is ready has said its part."""
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._flush)
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._stop_timers()
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        self._scheduled = False
+        if self._transport is None:
+            return
+        try:
+            while not self._paused and (data := self.take()):
+                self._transport.write(data)
+        except ProtocolError:
+            self.abort()
+            return
+        except Exception:
+            log.exception("a connection failed")
+            self.abort()
+            return
+        if self.is_over or (self.is_done and not self._paused):
+            self._close()
+
+    def _close(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.close()
+            self._later(CLOSED_WITHIN_S, self.abort)
+
+    def _later(self, after_s: float, do: Any) -> None:
+        self._timers.append(self.loop.call_later(after_s, do))
+
+    def _stop_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+
+
+def _address(peername: Any) -> str:
+    """As gRPC writes it."""
+    if not isinstance(peername, tuple):
+        return "unix:"
+    host, port = peername[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gRPC's serving side. Handlers, contexts and statuses are those of grpc.aio, as generated code expects them.
+
+The way of a call: `server` listens and knows the handlers; `connection` makes a `call` of each request, which runs its
+handler as a task.
+"""
+
+from gateway.serving.http2.server.server import Server
+
+__all__ = ["Server"]
