@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """AnomalyService: validate, score, explain, tag."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor
@@ -19,6 +18,7 @@ from gateway.serving.drift import DriftMonitor
 from gateway.serving.orbits import MODEL_COLUMNS, model_inputs, read_columns, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
+from gateway.serving.working import run_in_time
 from orrery.inference import v1
 
 # Of one stream at a time: messages, and their summed objects.
@@ -44,19 +44,17 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         self, request: v1.ScoreAnomaliesRequest, context: Context
     ) -> v1.ScoreAnomaliesResponse:
         """Rows in, rows out."""
-        del context
         if len(request.objects) <= _FEW_ROWS and not request.explain:
             return self.score_rows(request)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.score_rows, request)
+        return await run_in_time(self._executor, context, self.score_rows, request)
 
     async def ScoreAnomalyColumns(  # noqa: N802  # the contract's name
         self, request: v1.ScoreAnomalyColumnsRequest, context: Context
     ) -> v1.ScoreAnomalyColumnsResponse:
         """Columns in, columns out."""
-        del context
         if len(request.orbits.eccentricity) <= _FEW_ROWS:
             return self.score_columns(request)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.score_columns, request)
+        return await run_in_time(self._executor, context, self.score_columns, request)
 
     async def StreamScoreAnomalies(  # noqa: N802  # the contract's name
         self, request_iterator: AsyncIterator[v1.ScoreAnomalyColumnsRequest], context: Context
