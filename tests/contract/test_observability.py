@@ -194,6 +194,32 @@ async def test_channelz_and_every_health_on_the_admin_port_alone():
             pass
 
 
+async def test_channelz_shows_the_channels_of_a_front():
+    async with (
+        running_anomaly() as anomaly,
+        running_front(anomaly_address=anomaly.address, admin_address=ANYWHERE) as pod,
+        grpc.aio.insecure_channel(pod.admin_address) as admin,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
+        await v1.AnomalyServiceStub(channel).ScoreAnomalies(v1.ScoreAnomaliesRequest(objects=[eros()]), timeout=20)
+        asked = channelz_pb2_grpc.ChannelzStub(admin)
+        shown = await asked.GetTopChannels(channelz_pb2.GetTopChannelsRequest())
+        assert shown.end
+        (found,) = (one for one in shown.channel if one.data.target == anomaly.address)
+        assert found.data.state.state == channelz_pb2.ChannelConnectivityState.READY
+        assert found.data.calls_succeeded >= 1
+        one = await asked.GetChannel(channelz_pb2.GetChannelRequest(channel_id=found.ref.channel_id))
+        assert one.channel.ref == found.ref
+        (ref,) = found.socket_ref
+        socket = (await asked.GetSocket(channelz_pb2.GetSocketRequest(socket_id=ref.socket_id))).socket
+        assert socket.data.streams_succeeded >= 1
+        assert socket.remote.tcpip_address.port == int(anomaly.address.rpartition(":")[2])
+        first = min(one.ref.channel_id for one in shown.channel if one.data.target == anomaly.address)
+        part = await asked.GetTopChannels(channelz_pb2.GetTopChannelsRequest(start_channel_id=first, max_results=1))
+        assert [one.ref for one in part.channel] == [found.ref]
+        assert not part.end
+
+
 async def test_one_request_id_in_the_logs_of_front_and_pod():
     async with (
         running_anomaly() as anomaly,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 
 from gateway.serving.http2._session import ProtocolError, Session
+from gateway.serving.http2.tally import NUMBERS, Tally
 
 _STREAM_WINDOW: Final = 1024 * 1024
 _CONNECTION_WINDOW: Final = 16 * 1024 * 1024
@@ -42,8 +43,10 @@ class Link(Session, asyncio.Protocol):
             max_frame_bytes=_MAX_FRAME_BYTES,
             max_header_bytes=_MAX_HEADER_BYTES,
         )
+        self.number = next(NUMBERS)
         self.loop = loop
         self.peer = "unknown:"
+        self.tally = Tally()
         self._transport: asyncio.Transport | None = None
         self._paused = self._scheduled = False
         self._timers: list[asyncio.TimerHandle] = []

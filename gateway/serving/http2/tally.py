@@ -3,6 +3,11 @@
 
 import time
 from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+NUMBERS: Final = count(1)
+"""What channelz calls channels and connections, in this process."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from gateway.serving.http2.client.call import Call, Method
 from gateway.serving.http2.client.connection import Connection
 from gateway.serving.http2.client.subchannel import Subchannel
 from gateway.serving.http2.client.target import Address, parse_target
-from gateway.serving.http2.tally import Tally
+from gateway.serving.http2.tally import NUMBERS, Tally
 from gateway.serving.http2.wire import REQUEST
 
 _CONNECTED_WITHIN_S: Final = 5.0
@@ -33,6 +33,7 @@ class Channel:
 
     Attributes:
         target: as it was given.
+        number: its name in channelz.
         connections: open ones, those included that take no more calls.
         tally: of all its calls.
         max_message_bytes: of requests, and of replies.
@@ -58,6 +59,7 @@ class Channel:
             ValueError: the target is none.
         """
         self.target = target
+        self.number = next(NUMBERS)
         self.connections: set[Connection] = set()
         self.tally = Tally()
         self.max_message_bytes = max_message_bytes
@@ -163,6 +165,16 @@ class Channel:
                 return ready[self._turn]
         return None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether a call would be sent at once."""
+        return any(not connection.gone.done() for connection in self._ready)
+
+    @property
+    def is_used(self) -> bool:
+        """Whether it has begun to connect."""
+        return self._lookup is not None
+
     async def connected(self) -> str:
         """Wait for a connection; why there is none, or nothing where there is one."""
         if self._lookup is None and not self._closed:
@@ -170,7 +182,7 @@ class Channel:
         while True:
             if self._closed:
                 return "the channel is closed"
-            if any(not connection.gone.done() for connection in self._ready):
+            if self.is_connected:
                 return ""
             failures = [subchannel.failure for subchannel in self._subchannels.values()] or [self._lookup_failure]
             if all(failures):

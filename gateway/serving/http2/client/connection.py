@@ -12,7 +12,6 @@ import grpc
 
 from gateway.serving.http2.client.attempt import Attempt, NoStreamLeft
 from gateway.serving.http2.link import Link
-from gateway.serving.http2.tally import Tally
 
 if TYPE_CHECKING:
     from gateway.serving.http2.wire import Headers
@@ -43,7 +42,6 @@ class Connection(Link):
         self.ready: asyncio.Future[None] = loop.create_future()
         self.ready.add_done_callback(lambda ready: ready.cancelled() or ready.exception())
         self.gone: asyncio.Future[None] = loop.create_future()
-        self.tally = Tally()
         self.closed: asyncio.Future[None] = loop.create_future()
         self._open_ones = open_ones
         self._attempts: dict[int, Attempt] = {}

@@ -14,7 +14,6 @@ import grpc
 
 from gateway.serving.http2.link import CLOSED_WITHIN_S, Link
 from gateway.serving.http2.server.call import Call
-from gateway.serving.http2.tally import Tally
 from gateway.serving.http2.wire import RESPONSE, Headers, Malformed, Unframed, metadata_of, timeout_s, trailers
 
 if TYPE_CHECKING:
@@ -32,12 +31,10 @@ _NOTICE_S: Final = 1.0
 class Connection(Link):
     """HTTP/2 with one client."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, number: int) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for its first bytes."""
         super().__init__(loop, is_client=False, max_streams=server.max_streams)
         self.server = server
-        self.number = number
-        self.tally = Tally()
         self.peer_identities: list[bytes] | None = None
         self.peer_identity_key: str | None = None
         self._calls: dict[int, Call] = {}

@@ -188,7 +188,7 @@ class Server:
 
     def _accept(self) -> Connection:
         self.accepted += 1
-        return Connection(self, asyncio.get_running_loop(), self.accepted)
+        return Connection(self, asyncio.get_running_loop())
 
 
 def _bound(host: str, port: int) -> socket.socket:
