@@ -85,7 +85,7 @@ class Forest:
         """Score raw orbits.
 
         Args:
-            orbits: (N, 6) as `gateway.serving.orbits.model_inputs` makes them.
+            orbits: (N, 6) as `gateway.serving.orbits.MODEL_COLUMNS` counts them.
         """
         if len(orbits) <= _BLOCK_ROWS:
             score, features = self._run(orbits)

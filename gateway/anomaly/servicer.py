@@ -15,7 +15,8 @@ from gateway.anomaly.scorer import Forest, Scores
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
 from gateway.serving.context import Context
 from gateway.serving.drift import DriftMonitor
-from gateway.serving.orbits import MODEL_COLUMNS, model_inputs, read_columns, read_model_rows
+from gateway.serving.orbit_columns import read_model_columns
+from gateway.serving.orbits import MODEL_COLUMNS, read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from gateway.serving.working import run_in_time
@@ -108,9 +109,9 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         """The work behind `ScoreAnomalyColumns`, in the calling thread and those that share large calls."""
         violations = Violations()
         check(request, violations)
-        orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
+        rows = read_model_columns(request.orbits, violations)
         forest = self._forests.choose(request.model)
-        said = forest.score(model_inputs(orbits, magnitudes))
+        said = forest.score(rows[:, :MODEL_COLUMNS])
         self._watch(forest, said)
         return v1.ScoreAnomalyColumnsResponse(
             score=said.score.tolist(),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.bounds import MAX_COLUMN_ROWS
-from gateway.serving.orbits import model_inputs, read_columns
+from gateway.serving.orbit_columns import read_model_columns
+from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
 
@@ -65,7 +66,7 @@ def model_rows(orbits: v1.OrbitColumns) -> Floats:
     Raises:
         InvalidRequest: an orbit is none that the models know.
     """
-    return model_inputs(*read_columns(orbits, Violations(), closed=True, magnitudes=True))
+    return read_model_columns(orbits, Violations())[:, :MODEL_COLUMNS]
 
 
 def write_outputs(reply: Any, outputs: Mapping[str, NDArray[Any]], *, raw: bool) -> None:

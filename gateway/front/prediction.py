@@ -20,7 +20,8 @@ from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.serving.channels import onward
 from gateway.serving.context import Context
-from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
+from gateway.serving.orbit_columns import read_model_columns
+from gateway.serving.orbits import read_model_rows
 from gateway.serving.streams import in_order
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
@@ -143,5 +144,4 @@ def _read_rows(request: v1.PredictRequest) -> Floats:
 def _read_columns(request: v1.PredictColumnsRequest) -> Floats:
     violations = Violations()
     check(request, violations)
-    orbits, magnitudes = read_columns(request.orbits, violations, closed=True, magnitudes=True)
-    return np.column_stack((model_inputs(orbits, magnitudes), orbits.epoch_tdb_jd))
+    return read_model_columns(request.orbits, violations)

@@ -17,6 +17,9 @@ from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRE
 
 _Test = Callable[[Any], bool]
 
+# Up to here numpy costs more than it saves.
+_FEW_VALUES: Final = 16
+
 # By message class: what must hold of the whole, and of each field that is there, by its number.
 _PLANS: Final[dict[type[Message], tuple[tuple[_Test, ...], dict[int, _Test]]]] = {}
 
@@ -59,12 +62,18 @@ def _counted(field: str, low: int, high: int) -> _Test:
 
 
 def _of_field(field: FieldDescriptor, interval: Interval | None) -> _Test | None:
-    if interval is not None and field.is_repeated:
-        return lambda values: bool(interval.holds(np.array(values, dtype=np.float64)).all())
     single = _of_value(field, interval)
     if single is None or not field.is_repeated:
         return single
-    return lambda values: all(map(single, values))
+    if interval is None:
+        return lambda values: all(map(single, values))
+
+    def column(values: Any) -> bool:
+        if len(values) <= _FEW_VALUES:
+            return all(map(single, values))
+        return bool(interval.holds(np.array(values, dtype=np.float64)).all())
+
+    return column
 
 
 def _of_value(field: FieldDescriptor, interval: Interval | None) -> _Test | None:

@@ -32,7 +32,7 @@ _LEAST_SEMI_LATUS_RECTUM_AU = 1e-12
 MODEL_COLUMNS: Final = 6
 """How many numbers of an object both models read: q (au), e, i, node, argument of perihelion (deg), H."""
 
-_CLOSED_ONLY = "must be less than 1: the models know closed orbits only"
+CLOSED_ONLY: Final = "must be less than 1: the models know closed orbits only"
 
 
 def read_orbits(
@@ -133,63 +133,6 @@ def absolute_magnitude(diameter_km: float, albedo: float) -> float:
     return float(_H_OF_1_KM_AND_ALBEDO_1 - 2.5 * np.log10(albedo) - 5 * np.log10(diameter_km))
 
 
-def read_columns(
-    columns: v1.OrbitColumns, violations: Violations, *, closed: bool = False, magnitudes: bool = False
-) -> tuple[Orbits, Floats]:
-    """The orbits of a message of columns, and H.
-
-    Args:
-        columns: a checked message at the path "orbits".
-        violations: where broken rules are noted.
-        closed: refuse e >= 1.
-        magnitudes: refuse a missing column of H.
-
-    Returns:
-        N orbits and their (N,) magnitudes (empty where there are none).
-
-    Raises:
-        InvalidRequest: a rule was broken, here or before.
-    """
-    violations.raise_if_any()
-    e = np.array(columns.eccentricity, dtype=np.float64)
-    _check_lengths(columns, len(e), violations, magnitudes=magnitudes)
-    violations.raise_if_any()
-    q = np.array(columns.perihelion_distance_au, dtype=np.float64)
-    if not len(q):
-        q = np.array(columns.semi_major_axis_au, dtype=np.float64) * (1.0 - e)
-        _note_rows("orbits.eccentricity", e >= 1.0, "must be less than 1 with semi_major_axis_au", violations)
-        _note_rows("orbits.eccentricity", ~PERIHELION_DISTANCE_AU.holds(q), "makes the perihelion too near", violations)
-    _note_rows("orbits.eccentricity", e == 1.0, "must not be 1: parabolic orbits are refused", violations)
-    if closed:
-        _note_rows("orbits.eccentricity", e > 1.0, _CLOSED_ONLY, violations)
-    violations.raise_if_any()
-    epoch = np.broadcast_to(np.array(columns.epoch_tdb_jd, dtype=np.float64), e.shape)
-    orbits = Orbits(
-        perihelion_distance_au=q,
-        eccentricity=e,
-        inclination_deg=np.array(columns.inclination_deg, dtype=np.float64),
-        longitude_of_ascending_node_deg=np.array(columns.longitude_of_ascending_node_deg, dtype=np.float64),
-        argument_of_perihelion_deg=np.array(columns.argument_of_perihelion_deg, dtype=np.float64),
-        perihelion_time_tdb_jd=epoch,
-        epoch_tdb_jd=epoch,
-    )
-    return orbits, np.array(columns.absolute_magnitude_h, dtype=np.float64)
-
-
-def model_inputs(orbits: Orbits, absolute_magnitudes: Floats) -> Floats:
-    """What both models read, (N, 6); see `MODEL_COLUMNS`."""
-    return np.column_stack(
-        (
-            orbits.perihelion_distance_au,
-            orbits.eccentricity,
-            orbits.inclination_deg,
-            orbits.longitude_of_ascending_node_deg,
-            orbits.argument_of_perihelion_deg,
-            absolute_magnitudes,
-        )
-    )
-
-
 def _orbit_row(
     item: v1.NearEarthObject, violations: Violations, path: str, *, closed: bool, phase: bool
 ) -> tuple[float, ...]:
@@ -208,7 +151,7 @@ def _elements_row(
     if e == 1.0:
         violations.add(f"{path}.eccentricity", "must not be 1: parabolic orbits are refused")
     elif closed and e > 1.0:
-        violations.add(f"{path}.eccentricity", _CLOSED_ONLY)
+        violations.add(f"{path}.eccentricity", CLOSED_ONLY)
     if e > 1.0 and by_axis:
         violations.add(f"{path}.semi_major_axis_au", "contradicts eccentricity > 1: give perihelion_distance_au")
     if e > 1.0 and by_anomaly:
@@ -267,32 +210,5 @@ def _state_row(state: v1.StateVector, violations: Violations, path: str, *, clos
         violations.add(path, f"makes no orbit to compute with: {error}")
         return (1.0,) * 7
     if closed and orbit.eccentricity[0] >= 1.0:
-        violations.add(path, f"has eccentricity {orbit.eccentricity[0]:.6g}, which {_CLOSED_ONLY}")
+        violations.add(path, f"has eccentricity {orbit.eccentricity[0]:.6g}, which {CLOSED_ONLY}")
     return tuple(float(getattr(orbit, field.name)[0]) for field in dataclasses.fields(orbit))
-
-
-def _check_lengths(columns: v1.OrbitColumns, count: int, violations: Violations, *, magnitudes: bool) -> None:
-    """Every column there and as long as that of the eccentricities."""
-    if not count:
-        violations.add("orbits.eccentricity", "is required")
-        return
-    required = [
-        "inclination_deg",
-        "longitude_of_ascending_node_deg",
-        "argument_of_perihelion_deg",
-        "semi_major_axis_au" if len(columns.semi_major_axis_au) else "perihelion_distance_au",
-    ]
-    if len(columns.semi_major_axis_au) and len(columns.perihelion_distance_au):
-        violations.add("orbits.perihelion_distance_au", "must be left out with semi_major_axis_au")
-    if magnitudes or len(columns.absolute_magnitude_h):
-        required.append("absolute_magnitude_h")
-    for name in required:
-        if len(getattr(columns, name)) != count:
-            violations.add(f"orbits.{name}", f"must hold {count:,} values, as eccentricity does")
-    if len(columns.epoch_tdb_jd) not in {1, count}:
-        violations.add("orbits.epoch_tdb_jd", f"must hold 1 value, or {count:,} as eccentricity does")
-
-
-def _note_rows(path: str, broken: NDArray[np.bool_], description: str, violations: Violations) -> None:
-    for row in np.flatnonzero(broken):
-        violations.add(f"{path}[{row}]", description)

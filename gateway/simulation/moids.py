@@ -7,7 +7,8 @@ import numpy as np
 
 from gateway.neo.elements import Orbits
 from gateway.neo.moid import MoidResult, moid
-from gateway.serving.orbits import read_columns, read_orbits
+from gateway.serving.orbit_columns import read_columns
+from gateway.serving.orbits import read_orbits
 from gateway.serving.validation import Violations, check
 from gateway.simulation.bodies import Planet
 from gateway.simulation.encode import elements_message
@@ -58,7 +59,7 @@ def answer_columns(request: v1.ComputeMoidColumnsRequest) -> v1.ComputeMoidColum
     """
     violations = Violations()
     check(request, violations)
-    orbits, _ = read_columns(request.orbits, violations)
+    orbits = read_columns(request.orbits, violations)
     _, found = _moids(orbits, Planet(request.planet or v1.PLANET_EARTH), certify=request.certify)
     return v1.ComputeMoidColumnsResponse(
         distance_au=found.distance_au,

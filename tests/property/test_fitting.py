@@ -31,6 +31,17 @@ def test_quick_and_thorough_agree(request_class, data):
     assert fits(message) is (len(found) == 0)
 
 
+@pytest.mark.parametrize("count", [1, 16, 17, 1_000])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 20.1])
+def test_one_wrong_number_in_a_column_is_enough(count, wrong):
+    right = v1.OrbitColumns(eccentricity=[0.0, 20.0][:count] + [0.5] * (count - 2))
+    assert fits(right)
+    for place in {0, count - 1}:
+        column = list(right.eccentricity)
+        column[place] = wrong
+        assert not fits(v1.OrbitColumns(eccentricity=column))
+
+
 def test_every_request_can_fit():
     """Else the property would be tested on refusals alone."""
     orbits = {

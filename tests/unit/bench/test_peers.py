@@ -13,7 +13,8 @@ from bench.peers.loads import DIRECT, ECHO, FRONT, FRONT_OPEN, LOADS, OURS
 from bench.peers.page import page, quicker, rates, short, unrest
 from gateway.front import open_inference_tensors
 from gateway.front.open_inference_messages import MESSAGES
-from gateway.serving.orbits import model_inputs, read_columns, read_model_rows
+from gateway.serving.orbit_columns import read_model_columns
+from gateway.serving.orbits import read_model_rows
 from gateway.serving.validation import Violations
 from orrery.inference import v1
 
@@ -88,8 +89,7 @@ def test_our_own_requests_hold_the_orbits():
     one = v1.PredictRequest.FromString(wire.OWN_ONE.encode(wire.CLASSIFIER, ORBITS[:1]))
     np.testing.assert_allclose(read_model_rows(one.objects, Violations())[:, :6], ORBITS[:1])
     many = v1.ScoreAnomalyColumnsRequest.FromString(wire.OWN_MANY.encode(wire.FOREST, ORBITS))
-    found = read_columns(many.orbits, Violations(), closed=True, magnitudes=True)
-    np.testing.assert_allclose(model_inputs(*found), ORBITS)
+    np.testing.assert_allclose(read_model_columns(many.orbits, Violations())[:, :6], ORBITS)
     assert wire.OWN_MANY.target(wire.FOREST, 2).endswith("AnomalyService/ScoreAnomalyColumns")
 
 

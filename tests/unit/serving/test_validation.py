@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from gateway.serving.bounds import NUMBERS
 from gateway.serving.errors import InvalidRequest, status_of
-from gateway.serving.orbits import read_absolute_magnitudes, read_columns, read_orbit, read_orbits
+from gateway.serving.orbit_columns import read_columns, read_model_columns
+from gateway.serving.orbits import read_absolute_magnitudes, read_orbit, read_orbits
 from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations, check
 from orrery.inference import v1
 from tests.objects import eros
@@ -196,7 +197,7 @@ def columns_of(count, **changed):
 
 
 def read_closed_columns(message, violations):
-    return read_columns(message.orbits, violations, closed=True, magnitudes=True)
+    return read_model_columns(message.orbits, violations)
 
 
 @pytest.mark.parametrize(
@@ -217,11 +218,12 @@ def test_columns_agree_with_each_other(changed, path):
 
 
 def test_columns_become_orbits():
-    violations = Violations()
-    orbits, magnitudes = read_closed_columns(columns_of(3), violations)
+    message = columns_of(3).orbits
+    orbits = read_columns(message, Violations())
     assert orbits.perihelion_distance_au == pytest.approx([1.05] * 3)
-    assert magnitudes.tolist() == [20.0] * 3
     assert orbits.epoch_tdb_jd.tolist() == [2461000.5] * 3
+    row = pytest.approx([1.05, 0.3, 5.0, 10.0, 20.0, 20.0, 2461000.5])
+    assert read_model_columns(message, Violations()).tolist() == [row] * 3
 
 
 def test_a_magnitude_follows_from_size_and_albedo():
