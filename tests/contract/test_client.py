@@ -113,6 +113,14 @@ def test_a_frame_for_a_frame(asking):
     ]
 
 
+def test_the_network_alone(asking):
+    columns = orbits(5)
+    whole, alone = asking.predict_columns(columns), asking.predict_columns(columns, definition=False)
+    assert list(alone) == ["pha_probability", "potentially_hazardous", "orbit_class"]
+    assert alone["pha_probability"] == pytest.approx(whole["pha_probability"], abs=1e-6)
+    assert list(asking.predict_columns(pd.DataFrame(columns), definition=False).columns) == list(alone)
+
+
 def test_structured_arrays_and_messages_say_the_same(asking):
     columns = orbits(3)
     message = v1.OrbitColumns(**{name: np.atleast_1d(values) for name, values in columns.items()})

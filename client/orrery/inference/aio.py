@@ -112,17 +112,25 @@ class AsyncInferenceClient:
 
     @overload
     async def predict_columns(
-        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None
+        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None, definition: bool = True
     ) -> v1.PredictColumnsResponse: ...
     @overload
-    async def predict_columns(self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None) -> pd.DataFrame: ...
+    async def predict_columns(
+        self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None, definition: bool = True
+    ) -> pd.DataFrame: ...
     @overload
     async def predict_columns(
-        self, orbits: Mapping[str, ArrayLike] | NDArray[np.void], *, model: v1.ModelSelector | None = None
+        self,
+        orbits: Mapping[str, ArrayLike] | NDArray[np.void],
+        *,
+        model: v1.ModelSelector | None = None,
+        definition: bool = True,
     ) -> Columns: ...
-    async def predict_columns(self, orbits: Any, *, model: v1.ModelSelector | None = None) -> Any:
+    async def predict_columns(
+        self, orbits: Any, *, model: v1.ModelSelector | None = None, definition: bool = True
+    ) -> Any:
         """See `InferenceClient.predict_columns`."""
-        return await self._run(questions.predict_columns(self._start, table_of(orbits), model))
+        return await self._run(questions.predict_columns(self._start, table_of(orbits), model, definition=definition))
 
     @overload
     async def score_anomaly_columns(

@@ -31,14 +31,16 @@ class Columns(dict[str, "NDArray[Any]"]):
     """
 
     def __init__(self, reply: Message) -> None:
-        """Read a reply: doubles as float64, with NaN for an unknown MOID, and enums as int8."""
+        """Read a reply: doubles as float64, with NaN for an unknown MOID, and enums as int8.
+
+        Columns that were not asked for are left out.
+        """
         self.model: v1.ModelSpec | None = getattr(reply, "model", None)
         for field in reply.DESCRIPTOR.fields:
-            if dtype := _DTYPES.get(field.cpp_type):
-                self[field.name] = np.array(getattr(reply, field.name), dtype=dtype)
-        if isinstance(reply, v1.PredictColumnsResponse):
+            if (dtype := _DTYPES.get(field.cpp_type)) and len(values := getattr(reply, field.name)):
+                self[field.name] = np.array(values, dtype=dtype)
+        if isinstance(reply, v1.PredictColumnsResponse) and (moid_au := self.get("earth_moid_au")) is not None:
             # The contract's -1.
-            moid_au = self["earth_moid_au"]
             moid_au[moid_au < 0] = np.nan
 
 

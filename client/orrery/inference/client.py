@@ -139,21 +139,28 @@ class InferenceClient:
 
     @overload
     def predict_columns(
-        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None
+        self, orbits: v1.OrbitColumns, *, model: v1.ModelSelector | None = None, definition: bool = True
     ) -> v1.PredictColumnsResponse: ...
     @overload
-    def predict_columns(self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None) -> pd.DataFrame: ...
+    def predict_columns(
+        self, orbits: pd.DataFrame, *, model: v1.ModelSelector | None = None, definition: bool = True
+    ) -> pd.DataFrame: ...
     @overload
     def predict_columns(
-        self, orbits: Mapping[str, ArrayLike] | NDArray[np.void], *, model: v1.ModelSelector | None = None
+        self,
+        orbits: Mapping[str, ArrayLike] | NDArray[np.void],
+        *,
+        model: v1.ModelSelector | None = None,
+        definition: bool = True,
     ) -> Columns: ...
-    def predict_columns(self, orbits: Any, *, model: v1.ModelSelector | None = None) -> Any:
+    def predict_columns(self, orbits: Any, *, model: v1.ModelSelector | None = None, definition: bool = True) -> Any:
         """`predict` in bulk: columns in, columns out, in the form they came in.
 
         Args:
             orbits: named as the fields of `OrbitColumns`: a message, a mapping of arrays, a structured array, or a
                 DataFrame (of which other columns are left out).
             model: that is to answer.
+            definition: False asks the network alone, which is quicker: the answer has no columns of the definition.
 
         Returns:
             For a message a message, for arrays a dict of arrays with an attribute `model`, for a frame a frame under
@@ -162,7 +169,7 @@ class InferenceClient:
         Raises:
             ValueError: columns have unknown names or differ in length.
         """
-        return self._run(questions.predict_columns(self._start, table_of(orbits), model))
+        return self._run(questions.predict_columns(self._start, table_of(orbits), model, definition=definition))
 
     @overload
     def score_anomaly_columns(

@@ -76,9 +76,14 @@ def compute_moid(
     return _asked(start, methods.COMPUTE_MOID, requests)
 
 
-def predict_columns(start: Starter, table: Table, model: v1.ModelSelector | None) -> Plan[Any]:
-    """Columns of prediction, in the table's form."""
-    requests = ((row, v1.PredictColumnsRequest(orbits=part, model=model)) for row, part in parts_of(table))
+def predict_columns(
+    start: Starter, table: Table, model: v1.ModelSelector | None, *, definition: bool = True
+) -> Plan[Any]:
+    """Columns of prediction, in the table's form; without those of the definition if they are not wanted."""
+    requests = (
+        (row, v1.PredictColumnsRequest(orbits=part, model=model, without_definition=not definition))
+        for row, part in parts_of(table)
+    )
     return _tabled(table, _asked(start, methods.PREDICT_COLUMNS, requests))
 
 
