@@ -77,7 +77,8 @@ class MicroBatcher(Generic[Answer]):
         """Begin idle.
 
         Args:
-            ask: `ask(selector, rows, timeout=s, metadata=m)` puts the question to the backend.
+            ask: `ask(selector, rows, timeout=s, metadata=m)` puts the question to the backend, at best before it
+                returns; what it returns is awaited, and cancelled if nobody waits any more.
             most_rows: in a merged call; a caller with more goes alone.
             most_under_way: calls of one selector at a time.
             linger_s: how long callers who were there before are waited for. While a call is under way it has twelve
@@ -88,7 +89,7 @@ class MicroBatcher(Generic[Answer]):
         self._most_under_way = most_under_way
         self._linger_s = linger_s
         self._lanes: dict[bytes, _Lane[Answer]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Future[Answer]] = set()
 
     async def submit(self, selector: bytes, rows: Floats, *, timeout: float, metadata: Any = None) -> Answer:  # noqa: ASYNC109  # gRPC's own word for it; a timer is cheaper than asyncio.timeout
         """Have rows answered.
@@ -123,10 +124,10 @@ class MicroBatcher(Generic[Answer]):
             lane.under_way += 1
             lane.expected = len(callers)
             lane.turned_s = now_s
-            task = asyncio.create_task(self._run(selector, callers))
-            self._tasks.add(task)
-            task.add_done_callback(partial(self._came_back, selector, lane))
-            _cancel_when_all_are_gone(task, callers)
+            asked = self._put(selector, callers, now_s)
+            self._under_way.add(asked)
+            asked.add_done_callback(partial(self._came_back, selector, lane, callers))
+            _cancel_when_all_are_gone(asked, callers)
         if lane.timer is not None:
             lane.timer.cancel()
             lane.timer = None
@@ -149,12 +150,22 @@ class MicroBatcher(Generic[Answer]):
             return 0.0
         return max(lane.turned_s, lane.waiting[0].since_s) + self._linger_s
 
-    def _came_back(self, selector: bytes, lane: _Lane[Answer], task: asyncio.Task[None]) -> None:
-        # Not at the end of `_run`: a task that is cancelled before its first step never gets there.
-        self._tasks.discard(task)
+    def _came_back(
+        self, selector: bytes, lane: _Lane[Answer], callers: list[_Caller[Answer]], asked: asyncio.Future[Answer]
+    ) -> None:
+        self._under_way.discard(asked)
         lane.under_way -= 1
         lane.turned_s = now_s = monotonic()
+        # First, so that the backend works while answers are handed out and written.
         self._send(selector, lane, now_s)
+        if asked.cancelled():
+            return
+        if (error := asked.exception()) is None:
+            _hand_out(asked.result(), callers)
+            return
+        for caller in callers:
+            if not caller.answer.done():
+                caller.answer.set_exception(error)
 
     def _next(self, lane: _Lane[Answer]) -> list[_Caller[Answer]]:
         """The callers of the next call, in the order of their arrival; those who have gone are dropped."""
@@ -171,21 +182,19 @@ class MicroBatcher(Generic[Answer]):
             lane.rows -= len(caller.rows)
         return callers
 
-    async def _run(self, selector: bytes, callers: list[_Caller[Answer]]) -> None:
-        now_s = monotonic()
+    def _put(self, selector: bytes, callers: list[_Caller[Answer]], now_s: float) -> asyncio.Future[Answer]:
         for caller in callers:
             metrics.QUEUE_SECONDS.observe(now_s - caller.since_s)
         rows = np.concatenate([caller.rows for caller in callers]) if len(callers) > 1 else callers[0].rows
         metrics.BATCH_CALLS.observe(len(callers))
         longest_s = max(caller.deadline_s for caller in callers) - now_s
         try:
-            answer = await self._ask(selector, rows, timeout=longest_s, metadata=callers[0].metadata)
+            asking = self._ask(selector, rows, timeout=longest_s, metadata=callers[0].metadata)
+            return asyncio.ensure_future(asking)
         except Exception as error:  # noqa: BLE001  # handed to every caller, none of it is swallowed
-            for caller in callers:
-                if not caller.answer.done():
-                    caller.answer.set_exception(error)
-        else:
-            _hand_out(answer, callers)
+            failed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
 
 
 def _hand_out(answer: Answer, callers: list[_Caller[Answer]]) -> None:
@@ -202,7 +211,7 @@ def _expire(answer: asyncio.Future[Any]) -> None:
         answer.set_exception(DeadlineExceeded())
 
 
-def _cancel_when_all_are_gone(task: asyncio.Task[None], callers: list[_Caller[Answer]]) -> None:
+def _cancel_when_all_are_gone(asked: asyncio.Future[Answer], callers: list[_Caller[Answer]]) -> None:
     """Nobody left to tell: the backend need not go on."""
     left = len(callers)
 
@@ -211,7 +220,7 @@ def _cancel_when_all_are_gone(task: asyncio.Task[None], callers: list[_Caller[An
         left -= 1
         if not left:
             # After a reply there is nothing to cancel any more; this only ever ends a call without callers.
-            task.cancel()
+            asked.cancel()
 
     for caller in callers:
         caller.answer.add_done_callback(one_is_done)

@@ -14,7 +14,7 @@ from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
 from gateway.front.rules import NO_VERDICTS, Verdicts, judge
 from gateway.front.settings import FrontSettings
-from gateway.front.tf_serving import Answer, TensorFlowServing
+from gateway.front.tf_serving import Answer, Asked, TensorFlowServing
 from gateway.serving.errors import ModelUnusable
 from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.streams import in_order
@@ -131,28 +131,32 @@ class Judges:
         most = self._parts_under_way
         return [part async for part in in_order(divided(), ask, weigh=len, most_messages=most, most_weight=len(rows))]
 
-    async def _ask(self, selector: bytes, rows: Floats, *, definition: bool = True, **budget: Any) -> Judgement:
+    def _ask(
+        self, selector: bytes, rows: Floats, *, definition: bool = True, **budget: Any
+    ) -> asyncio.Future[Judgement]:
+        """Both judges' word; the model server is asked before this returns, and no more if the future is cancelled."""
         metrics.BATCH_ROWS.observe(len(rows))
         inputs = {"orbits": np.ascontiguousarray(rows[:, :MODEL_COLUMNS])}
         choice = v1.ModelSelector.FromString(selector)
-        asking = asyncio.ensure_future(self._models.predict("serving_default", inputs, choice, **budget))
-        try:
-            if not definition:
-                rules = NO_VERDICTS
-            elif len(rows) <= _FEW_ROWS:
-                # One turn of the loop, so that the question is on its way before this thread computes.
-                await asyncio.sleep(0)
-                rules = judge(rows)
-            else:
-                rules = await asyncio.to_thread(judge, rows)
-            answer = await asking
-            said = _judgement(answer, rules, len(rows), self._name)
-            metrics.ANSWERS.labels(answer.version).inc()
-            if definition:
-                metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
-            return said
-        finally:
-            asking.cancel()
+        asked = self._models.ask("serving_default", inputs, choice, **budget)
+        judged = asyncio.get_running_loop().create_task(self._judged(asked, rows, definition))
+        # Not in the task, which never gets there if it is cancelled before its first step.
+        judged.add_done_callback(lambda _: asked.cancel())
+        return judged
+
+    async def _judged(self, asked: Asked, rows: Floats, definition: bool) -> Judgement:
+        if not definition:
+            rules = NO_VERDICTS
+        elif len(rows) <= _FEW_ROWS:
+            rules = judge(rows)
+        else:
+            rules = await asyncio.to_thread(judge, rows)
+        answer = await asked.answer()
+        said = _judgement(answer, rules, len(rows), self._name)
+        metrics.ANSWERS.labels(answer.version).inc()
+        if definition:
+            metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)
+        return said
 
 
 def _judgement(answer: Answer, rules: Verdicts, count: int, model: str) -> Judgement:

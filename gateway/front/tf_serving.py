@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gateway.serving.channels import refusal_of
 from gateway.serving.errors import ModelNotFound, ModelUnusable
-from gateway.serving.http2 import Channel
+from gateway.serving.http2 import Call, Channel
 from orrery.inference import v1
 
 BACKEND: Final = "model server"
@@ -58,6 +58,28 @@ class Answer:
     version: int
 
 
+class Asked:
+    """A question that is on its way."""
+
+    def __init__(self, call: Call, model: str, selector: v1.ModelSelector) -> None:
+        self._call = call
+        self._model = model
+        self._selector = selector
+
+    async def answer(self) -> Answer:
+        """Wait for it; raises as `TensorFlowServing.predict`."""
+        try:
+            reply = await self._call
+        except grpc.aio.AioRpcError as error:
+            raise _refusal(error, self._model, self._selector) from error
+        outputs = {name: _read_tensor(tensor, self._model) for name, tensor in reply.outputs.items()}
+        return Answer(outputs, reply.model_spec.version.value)
+
+    def cancel(self) -> None:
+        """Withdraw it, unless it is answered."""
+        self._call.cancel()
+
+
 class TensorFlowServing:
     """A model server, asked for one model."""
 
@@ -86,6 +108,10 @@ class TensorFlowServing:
             ModelUnusable: the model has no such signature.
             ServingError: the model server is away, too slow or too busy.
         """
+        return await self.ask(signature, inputs, selector, **onward).answer()
+
+    def ask(self, signature: str, inputs: dict[str, NDArray[Any]], selector: v1.ModelSelector, **onward: Any) -> Asked:
+        """The question of `predict`, put before this returns."""
         request = _MESSAGES["PredictRequest"]()
         request.model_spec.name = self._model
         request.model_spec.signature_name = signature
@@ -96,12 +122,7 @@ class TensorFlowServing:
                 request.model_spec.version_label = selector.version_label
         for name, values in inputs.items():
             _write_tensor(request.inputs[name], values)
-        try:
-            reply = await self._predict(request, **onward)
-        except grpc.aio.AioRpcError as error:
-            raise self._refusal(error, selector) from error
-        outputs = {name: _read_tensor(tensor, self._model) for name, tensor in reply.outputs.items()}
-        return Answer(outputs, reply.model_spec.version.value)
+        return Asked(self._predict(request, **onward), self._model, selector)
 
     async def is_available(self, *, timeout_s: float) -> bool:
         """Whether any version answers.
@@ -121,18 +142,19 @@ class TensorFlowServing:
             response_deserializer=_MESSAGES[f"{messages}Response"].FromString,
         )
 
-    def _refusal(self, error: grpc.aio.AioRpcError, selector: v1.ModelSelector) -> Exception:
-        """Which of our errors a status of TF Serving means; it gives no details, so its words are read."""
-        details = error.details() or ""
-        if "version label" in details:
-            return ModelNotFound("model.version_label", f"{selector.version_label!r} is no label being served")
-        if error.code() is grpc.StatusCode.NOT_FOUND:
-            if selector.WhichOneof("choice") == "version":
-                return ModelNotFound("model.version", f"version {selector.version} is not being served")
-            return ModelNotFound("model", f"no version of {self._model} is being served")
-        if error.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}:
-            return ModelUnusable(self._model)
-        return refusal_of(error, BACKEND)
+
+def _refusal(error: grpc.aio.AioRpcError, model: str, selector: v1.ModelSelector) -> Exception:
+    """Which of our errors a status of TF Serving means; it gives no details, so its words are read."""
+    details = error.details() or ""
+    if "version label" in details:
+        return ModelNotFound("model.version_label", f"{selector.version_label!r} is no label being served")
+    if error.code() is grpc.StatusCode.NOT_FOUND:
+        if selector.WhichOneof("choice") == "version":
+            return ModelNotFound("model.version", f"version {selector.version} is not being served")
+        return ModelNotFound("model", f"no version of {model} is being served")
+    if error.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}:
+        return ModelUnusable(model)
+    return refusal_of(error, BACKEND)
 
 
 def _write_tensor(tensor: Any, values: NDArray[Any]) -> None:

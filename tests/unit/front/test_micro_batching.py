@@ -193,4 +193,37 @@ async def test_nothing_is_kept_of_selectors_that_nobody_waits_for(backend, batch
     await asyncio.gather(*tasks)
     await settle()
     assert not batcher._lanes
-    assert not batcher._tasks
+    assert not batcher._under_way
+
+
+async def test_the_next_question_is_put_before_the_answer_to_the_last_is_handed_out():
+    put, order = [], []
+    loop = asyncio.get_running_loop()
+
+    def ask(_selector, rows, *, timeout, metadata):  # noqa: ARG001  # what a batcher calls
+        order.append("put")
+        put.append((rows, loop.create_future()))
+        return put[-1][1]
+
+    batcher = MicroBatcher(ask, most_rows=4, most_under_way=1)
+    tasks = [submit(batcher, number) for number in (1, 2)]
+    await settle()
+    for task in tasks:
+        task.add_done_callback(lambda _: order.append("answered"))
+    put[0][1].set_result(Echo(put[0][0]))
+    await settle()
+    put[1][1].set_result(Echo(put[1][0]))
+    await asyncio.gather(*tasks)
+    assert order == ["put", "put", "answered", "answered"]
+
+
+async def test_a_question_that_cannot_be_put_is_refused_to_those_who_asked_it():
+    def ask(_selector, rows, *, timeout, metadata):  # noqa: ARG001  # what a batcher calls
+        if len(rows) > 1:
+            raise BackendUnavailable("model server")
+        return asyncio.sleep(0, Echo(rows))
+
+    batcher = MicroBatcher(ask, most_rows=4, most_under_way=1)
+    results = await asyncio.gather(submit(batcher, 1, 2), submit(batcher, 3), return_exceptions=True)
+    assert isinstance(results[0], BackendUnavailable)
+    assert results[1].rows.tolist() == [[3]]

@@ -36,6 +36,7 @@ class Attempt:
         "_connection",
         "_initial",
         "_max_bytes",
+        "_only",
         "_outbox",
         "_stream_id",
         "_unframed",
@@ -53,6 +54,8 @@ class Attempt:
         self._connection = connection
         self._max_bytes = max_message_bytes
         self._initial: Headers | None = None
+        # What the server said where it said nothing but its status.
+        self._only: Headers | None = None
         self._unframed: Unframed | None = None
         self._outbox = Outbox()
         self.answers = Inbox(self._consumed)
@@ -92,9 +95,9 @@ class Attempt:
     def end(self, ended: Ended = CANCELLED) -> None:
         """Break it off, unless it has ended."""
         if self.ended is None:
+            self._end(ended)
             self._connection.reset(self._stream_id, CANCEL)
             self._connection.flush_soon()
-            self._end(ended)
 
     def plain(self, framed: Framed) -> bytes:
         """A message, decompressed.
@@ -122,10 +125,10 @@ class Attempt:
         status = said.get(b":status", b"")
         if status.startswith(b"1"):
             return
-        if status != b"200" or not _CONTENT_TYPE.match(said.get(b"content-type", b"")):
+        if b"grpc-status" in said:
+            self._only = headers
+        elif status != b"200" or not _CONTENT_TYPE.match(said.get(b"content-type", b"")):
             self.end(by_http(headers))
-        elif b"grpc-status" in said:
-            self._end(by_trailers(headers, []))
         else:
             self._initial = headers
             try:
@@ -152,7 +155,7 @@ class Attempt:
 
     def peer_ended(self) -> None:
         """Nothing more comes; its status should have."""
-        self._end(by_trailers([], self._initial or []))
+        self._end(by_trailers(self._only or [], self._initial or []))
 
     def closed(self, code: int) -> None:
         """The stream is no more."""
@@ -172,8 +175,6 @@ class Attempt:
             self._waiter.set_result(None)
         self._outbox.close()
         self.answers.close()
-        # No more can come on this stream; and the connection is others' too.
-        self.answers.forgive()
 
     def _consumed(self, size: int) -> None:
         self._connection.consumed(self._stream_id, size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,6 +17,7 @@ from gateway.serving.http2.wire import Headers, header_of, timeout_text
 
 if TYPE_CHECKING:
     from gateway.serving.http2.client.channel import Channel
+    from gateway.serving.http2.client.connection import Connection
 
 T = TypeVar("T")
 
@@ -58,7 +59,7 @@ class Call(AsyncIterator[Any]):
         request: Any = None,
         requests: AsyncIterable[Any] | None = None,
     ) -> None:
-        """Nothing is sent before the first reply is asked for.
+        """Nothing is sent before `start`, or before the first reply is asked for.
 
         Args:
             channel: gives connections.
@@ -84,10 +85,20 @@ class Call(AsyncIterator[Any]):
         self._writer: asyncio.Task[None] | None = None
         self._under_way = None if requests is None else asyncio.Event()
         self._broken: Exception | None = None
+        self._waiting: asyncio.Timeout | None = None
         channel.tally.begin()
         self._loop = asyncio.get_running_loop()
         self._deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
         self._timer = None if timeout_s is None else self._loop.call_later(timeout_s, self._run_out)
+
+    def start(self) -> None:
+        """Send its one request now, if there is a connection; who does not await it then, cancels it."""
+        if (connection := self._channel.pick()) is not None:
+            self._attempt = self._attempt_on(connection)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """The one reply; see `only`."""
+        return self.only().__await__()
 
     async def only(self) -> Any:
         """The one reply.
@@ -97,10 +108,13 @@ class Call(AsyncIterator[Any]):
         """
         try:
             while True:
-                self._attempt = attempt = await self._begin()
+                if self._attempt is None:
+                    self._attempt = await self._begin()
+                attempt = self._attempt
                 ended = await attempt.end_of_it()
                 if ended.code is grpc.StatusCode.OK:
                     break
+                self._attempt = None
                 await self._before_another(ended, attempt)
             replies = [framed async for framed in attempt.answers]
             if len(replies) != 1:
@@ -113,29 +127,28 @@ class Call(AsyncIterator[Any]):
     async def __anext__(self) -> Any:
         if self._requests is not None and self._under_way is not None and self._writer is None:
             self._writer = self._loop.create_task(self._write(self._requests, self._under_way))
-        while True:
-            if self._attempt is None:
-                self._attempt = await self._begin()
-                if self._under_way is not None:
-                    self._under_way.set()
-            attempt = self._attempt
-            try:
-                return self._reply(attempt, await anext(attempt.answers))
-            except StopAsyncIteration:
-                if self._broken is not None:
-                    raise self._broken from None
+        try:
+            while True:
+                if self._attempt is None:
+                    self._attempt = await self._begin()
+                    if self._under_way is not None:
+                        self._under_way.set()
+                attempt = self._attempt
+                framed = await anext(attempt.answers, None)
+                if framed is not None:
+                    return self._reply(attempt, framed)
                 ended = await attempt.end_of_it()
                 if ended.code is grpc.StatusCode.OK:
                     self._end(ended)
-                    raise
-            if self._under_way is not None:
-                self._under_way.clear()
-            self._attempt = None
-            try:
+                    raise StopAsyncIteration
+                if self._under_way is not None:
+                    self._under_way.clear()
+                self._attempt = None
                 await self._before_another(ended, attempt)
-            except grpc.aio.AioRpcError:
-                self._end(ended)
-                raise
+        except BaseException:
+            # Whatever it was, nobody will read more.
+            self._end(CANCELLED)
+            raise
 
     def cancel(self) -> None:
         """End it, wherever it is."""
@@ -144,25 +157,30 @@ class Call(AsyncIterator[Any]):
     # Attempts
 
     async def _begin(self) -> Attempt:
-        """The next attempt, with everything said that was said so far."""
+        """The next attempt."""
         while True:
             if self._over is not None:
-                raise self._over.error()
+                raise self._broken or self._over.error()
             connection = self._channel.pick()
             if connection is None:
                 failure = await self._in_time(self._channel.connected())
                 if failure:
                     await self._before_another(Ended(grpc.StatusCode.UNAVAILABLE, failure), None)
                 continue
-            try:
-                attempt = Attempt(connection, self._headers(), self._channel.max_message_bytes)
-            except NoStreamLeft:
-                continue
-            for content in self._kept or ():
-                attempt.send(content)
-            if self._is_whole:
-                attempt.finish()
-            return attempt
+            if (attempt := self._attempt_on(connection)) is not None:
+                return attempt
+
+    def _attempt_on(self, connection: Connection) -> Attempt | None:
+        """An attempt with everything said that was said so far; None where the connection has no room for it."""
+        try:
+            attempt = Attempt(connection, self._headers(), self._channel.max_message_bytes)
+        except NoStreamLeft:
+            return None
+        for content in self._kept or ():
+            attempt.send(content)
+        if self._is_whole:
+            attempt.finish()
+        return attempt
 
     async def _before_another(self, ended: Ended, attempt: Attempt | None) -> None:
         """Wait until another attempt may be made.
@@ -170,8 +188,10 @@ class Call(AsyncIterator[Any]):
         Raises:
             grpc.aio.AioRpcError: none may be.
         """
+        if self._broken is not None:
+            raise self._broken
         if self._over is not None or self._kept is None or (attempt is not None and attempt.is_answered):
-            raise ended.error()
+            raise self._end(ended).error()
         if ended.unseen and self._unseen < _MOST_UNSEEN:
             self._unseen += 1
             return
@@ -179,17 +199,20 @@ class Call(AsyncIterator[Any]):
         pushback_s = ended.pushback_s()
         never = pushback_s is not None and pushback_s < 0
         if ended.code is not grpc.StatusCode.UNAVAILABLE or self._failures >= _MOST_ATTEMPTS or never:
-            raise ended.error()
+            raise self._end(ended).error()
         backoff_s = min(_FIRST_BACKOFF_S * 2 ** (self._failures - 1), _MOST_BACKOFF_S)
         jittered_s = backoff_s * random.uniform(0.8, 1.2)  # noqa: S311  # nothing to guess
         await self._in_time(asyncio.sleep(jittered_s if pushback_s is None else pushback_s))
 
     async def _in_time(self, waiting: Awaitable[T]) -> T:
+        """Wait, at most until the call is over."""
         try:
-            async with asyncio.timeout_at(self._deadline_s):
+            async with asyncio.timeout(None) as self._waiting:
                 return await waiting
         except TimeoutError:
-            raise TOO_LATE.error() from None
+            raise self._broken or self._end(CANCELLED).error() from None
+        finally:
+            self._waiting = None
 
     def _headers(self) -> Headers:
         headers = self._method.headers + self._said
@@ -202,17 +225,20 @@ class Call(AsyncIterator[Any]):
     def _run_out(self) -> None:
         self._end(TOO_LATE)
 
-    def _end(self, ended: Ended) -> None:
-        """Whatever is still under way is broken off."""
+    def _end(self, ended: Ended) -> Ended:
+        """Whatever is still under way is broken off; returns how the call has ended, which may have been before."""
         if self._over is None:
             self._over = ended
             self._channel.tally.end(well=ended.code is grpc.StatusCode.OK)
+            if self._waiting is not None:
+                self._waiting.reschedule(self._loop.time())
         if self._timer is not None:
             self._timer.cancel()
         if self._writer is not None:
             self._writer.cancel()
         if self._attempt is not None:
             self._attempt.end(self._over)
+        return self._over
 
     # Messages
 

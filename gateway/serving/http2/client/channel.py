@@ -7,12 +7,15 @@ import asyncio
 import random
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, Final, Self
 
+import grpc
+
 from gateway.serving.http2.client.call import Call, Method
 from gateway.serving.http2.client.connection import Connection
+from gateway.serving.http2.client.ended import Ended
 from gateway.serving.http2.client.subchannel import Subchannel
 from gateway.serving.http2.client.target import Address, parse_target
 from gateway.serving.http2.tally import NUMBERS, Tally
@@ -85,12 +88,14 @@ class Channel:
         request_serializer: Callable[[Any], bytes] | None = None,
         response_deserializer: Callable[[bytes], Any] | None = None,
         **_: Any,
-    ) -> Callable[..., Awaitable[Any]]:
+    ) -> Callable[..., Call]:
         """See `grpc.aio.Channel`; of a call's options there are `timeout` (s) and `metadata`."""
         called = self._method(method, request_serializer, response_deserializer)
 
-        def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Awaitable[Any]:
-            return Call(self, called, timeout, metadata, request=request).only()
+        def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Call:
+            call = Call(self, called, timeout, metadata, request=request)
+            call.start()
+            return call
 
         return ask
 
@@ -176,12 +181,16 @@ class Channel:
         return self._lookup is not None
 
     async def connected(self) -> str:
-        """Wait for a connection; why there is none, or nothing where there is one."""
+        """Wait for a connection; why there is none, or nothing where there is one.
+
+        Raises:
+            grpc.aio.AioRpcError: there will be none.
+        """
         if self._lookup is None and not self._closed:
             self._lookup = asyncio.get_running_loop().create_task(self._follow())
         while True:
             if self._closed:
-                return "the channel is closed"
+                raise Ended(grpc.StatusCode.CANCELLED, "the channel is closed").error()
             if self.is_connected:
                 return ""
             failures = [subchannel.failure for subchannel in self._subchannels.values()] or [self._lookup_failure]

@@ -100,11 +100,7 @@ class Connection(Link):
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(str(exc or "the server closed the connection")))
         self.leave()
-        attempts = list(self._attempts.values())
-        self._attempts.clear()
-        for attempt in attempts:
-            attempt.lost()
-            self._ended(attempt)
+        self._lose_all()
 
     # Session
 
@@ -150,6 +146,18 @@ class Connection(Link):
     def is_done(self) -> bool:
         """Whether it takes no more calls, and has none."""
         return self.gone.done() and not self._attempts
+
+    def _close(self) -> None:
+        """Nothing comes any more from here on, though the transport may take its time."""
+        super()._close()
+        self.leave()
+        self._lose_all()
+
+    def _lose_all(self) -> None:
+        attempts, self._attempts = self._attempts, {}
+        for attempt in attempts.values():
+            attempt.lost()
+            self._ended(attempt)
 
     def _ended(self, attempt: Attempt) -> None:
         self.tally.end(well=attempt.ended is not None and attempt.ended.code is grpc.StatusCode.OK)

@@ -70,6 +70,8 @@ def parse_target(text: str) -> Target:
     scheme, server, rest = found.groups() if found else ("dns", None, text)
     if scheme == "unix":
         path = f"/{rest}" if server is not None else rest
+        if server or not path.strip("/"):
+            raise ValueError(f"{text!r} is no gRPC target: unix:path or unix:///path")
         return Target("localhost", ((path, -1),))
     if server:
         raise ValueError(f"{text!r} names a DNS server; only the machine's own are asked")
@@ -78,5 +80,10 @@ def parse_target(text: str) -> Target:
         parts = _HOST_PORT.fullmatch(place)
         if parts is None or not 0 < int(parts[3]) < 1 << 16:
             raise ValueError(f"{text!r} is no gRPC target: host:port, dns:///host:port, ipv4:…, ipv6:…, unix:path")
-        places.append((parts[1] or parts[2], int(parts[3])))
+        host = parts[1] or parts[2]
+        try:
+            host.encode("idna")
+        except UnicodeError as error:
+            raise ValueError(f"{text!r} is no gRPC target: {host!r} can be no host's name") from error
+        places.append((host, int(parts[3])))
     return Target(rest.split(",")[0], tuple(places))
