@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A client that speaks HTTP/2 as badly as a test wants: frames by hand."""
+"""A client, and a server, that speak HTTP/2 as badly as a test wants: frames by hand."""
 
 import asyncio
 import contextlib
@@ -79,3 +79,68 @@ def _text(value):
         said += bytes([size % 128 + 128])
         size //= 128
     return said + bytes([size]) + value
+
+
+# A server.
+
+# What opens windows: settings for those of streams, and a frame for the connection's.
+WIDE = struct.pack(">HI", 4, 2**31 - 1)
+OPEN = frame(8, payload=struct.pack(">I", 2**30))
+
+
+@contextlib.asynccontextmanager
+async def raw_server(*scripts, greet=True, settings=b"", port=0):
+    """The port of a server: each connection follows its `async script(reader, writer)`, later ones the last."""
+    following, waiting = set(), list(scripts)
+
+    async def follow(reader, writer):
+        following.add(asyncio.current_task())
+        script = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            if greet:
+                await reader.readexactly(len(PREFACE))
+                writer.write(frame(SETTINGS, payload=settings))
+            await script(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(follow, "127.0.0.1", port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following)
+
+
+async def asked(reader):
+    """The name of the next stream that a client begins; None where it leaves."""
+    last = (await frames(reader, until=HEADERS) or [(None, 0, None, b"")])[-1]
+    return last[2] if last[0] == HEADERS else None
+
+
+def response(stream, *more, status=b"200", content_type=b"application/grpc", end=False):
+    """What an answer begins with, or all of it."""
+    headers = block((b":status", status), (b"content-type", content_type), *more)
+    return frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream, headers)
+
+
+def trailers(stream, *headers):
+    """What an answer ends with."""
+    return frame(HEADERS, END_HEADERS | END_STREAM, stream, block(*headers))
+
+
+def answer(stream, content):
+    """A whole answer of one message."""
+    said = response(stream) + frame(DATA, 0, stream, message(content))
+    return said + trailers(stream, (b"grpc-status", b"0"))
+
+
+def goaway(last, code=0):
+    """No more than the last stream will be looked at."""
+    return frame(GOAWAY, payload=struct.pack(">II", last, code))
+
+
+def reset(stream, code):
+    """An end of a stream."""
+    return frame(RST_STREAM, 0, stream, struct.pack(">I", code))

@@ -36,9 +36,9 @@ class FrontSettings(ServingSettings):
 
     # Calls to the model server: at a time and model, and the objects merged into one.
     batches_under_way: int = Field(default=2, ge=1)
-    batch_max_rows: int = Field(default=1024, ge=1)
-    # A larger request goes in parts of so many objects, of which so many are worked on at a time: the front's memory
-    # for a request is bounded by that and the request itself.
+    batch_max_rows: int = Field(default=256, ge=1)
+    # A larger request goes alone, for its own work outweighs what a call costs, in parts of so many objects, of which
+    # so many are worked on at a time: the front's memory for a request is bounded by that and the request itself.
     column_part_rows: int = Field(default=16_384, ge=1)
     column_parts_under_way: int = Field(default=4, ge=1)
     # Messages of one stream that are worked on at a time, and their summed objects.

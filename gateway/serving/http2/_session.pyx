@@ -9,6 +9,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 cdef extern from "nghttp2/nghttp2.h":
     ctypedef struct nghttp2_session:
         pass
+    ctypedef struct nghttp2_stream:
+        pass
     ctypedef struct nghttp2_session_callbacks:
         pass
     ctypedef struct nghttp2_option:
@@ -94,6 +96,8 @@ cdef extern from "nghttp2/nghttp2.h":
     int nghttp2_session_set_local_window_size(nghttp2_session *, uint8_t, int32_t, int32_t)
     int nghttp2_session_consume(nghttp2_session *, int32_t, size_t)
     int nghttp2_session_consume_connection(nghttp2_session *, size_t)
+    int nghttp2_session_consume_stream(nghttp2_session *, int32_t, size_t)
+    nghttp2_stream *nghttp2_session_find_stream(nghttp2_session *, int32_t)
     int nghttp2_session_resume_data(nghttp2_session *, int32_t)
     int nghttp2_session_terminate_session(nghttp2_session *, uint32_t)
     int32_t nghttp2_session_get_last_proc_stream_id(nghttp2_session *)
@@ -302,10 +306,16 @@ cdef class Session:
     def reset(self, int stream_id, uint32_t code):
         """Break a stream off."""
         nghttp2_submit_rst_stream(self._session, NGHTTP2_FLAG_NONE, stream_id, code)
+        if self._is_client and nghttp2_session_find_stream(self._session, stream_id) is NULL:
+            # It was still waiting for its turn, and would go on to.
+            self._close_stream(stream_id, code)
 
     def consumed(self, int stream_id, size_t size):
         """Let the peer send so many bytes more."""
-        if stream_id in self._streams:
+        if self._is_client:
+            # The connection's share is given back as it comes: an answer that is not read holds up no other.
+            nghttp2_session_consume_stream(self._session, stream_id, size)
+        elif stream_id in self._streams:
             nghttp2_session_consume(self._session, stream_id, size)
         else:
             nghttp2_session_consume_connection(self._session, size)
@@ -337,6 +347,16 @@ cdef class Session:
             stream.deferred = False
             nghttp2_session_resume_data(self._session, stream_id)
 
+    cdef _close_stream(self, int stream_id, uint32_t code):
+        if self._streams.pop(stream_id, None) is not None:
+            self.stream_closed(stream_id, code)
+
+    cdef _close_unsent(self):
+        """Requests that wait for their turn would wait for those under way, and then not go after all."""
+        for stream_id in list(self._streams):
+            if nghttp2_session_find_stream(self._session, stream_id) is NULL:
+                self._close_stream(stream_id, NGHTTP2_REFUSED_STREAM)
+
     cdef _raise_failure(self):
         if self._failure is not None:
             failure, self._failure = self._failure, None
@@ -365,19 +385,21 @@ cdef ssize_t _read(
     cdef _Stream stream = me._streams.get(stream_id)
     cdef nghttp2_nv pairs[MOST_PAIRS]
     cdef bytes chunk
-    cdef Py_ssize_t part, done = 0
+    cdef Py_ssize_t part, done = 0, gone = 0
     if stream is None:
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
     try:
-        while stream.chunks and done < <Py_ssize_t>size:
-            chunk = stream.chunks[0]
+        while gone < len(stream.chunks) and done < <Py_ssize_t>size:
+            chunk = stream.chunks[gone]
             part = min(PyBytes_GET_SIZE(chunk) - stream.offset, <Py_ssize_t>size - done)
             memcpy(room + done, PyBytes_AS_STRING(chunk) + stream.offset, part)
             done += part
             stream.offset += part
             if stream.offset == PyBytes_GET_SIZE(chunk):
-                del stream.chunks[0]
+                gone += 1
                 stream.offset = 0
+        # All at once: there may be thousands, and more behind them.
+        del stream.chunks[:gone]
         if done:
             stream.queued -= done
             me.data_left(stream_id, stream.queued)
@@ -443,6 +465,8 @@ cdef int _chunk(
 ) noexcept:
     cdef Session me = <Session>user
     try:
+        if me._is_client:
+            nghttp2_session_consume_connection(session, size)
         me.data_came(stream_id, PyBytes_FromStringAndSize(<const char *>data, size))
     except BaseException as failure:
         me._failure = failure
@@ -477,6 +501,8 @@ cdef int _frame_came(nghttp2_session *session, const nghttp2_frame *frame, void 
             me.settings_came()
         elif frame.hd.type == NGHTTP2_GOAWAY:
             me.notice_came()
+            if me._is_client:
+                me._close_unsent()
     except BaseException as failure:
         me._failure = failure
         return NGHTTP2_ERR_CALLBACK_FAILURE
@@ -514,8 +540,7 @@ cdef int _frame_lost(nghttp2_session *session, const nghttp2_frame *frame, int e
 cdef int _stream_closed(nghttp2_session *session, int32_t stream_id, uint32_t code, void *user) noexcept:
     cdef Session me = <Session>user
     try:
-        if me._streams.pop(stream_id, None) is not None:
-            me.stream_closed(stream_id, code)
+        me._close_stream(stream_id, code)
     except BaseException as failure:
         me._failure = failure
         return NGHTTP2_ERR_CALLBACK_FAILURE

@@ -131,6 +131,8 @@ class Link(Session, asyncio.Protocol):
             self._later(CLOSED_WITHIN_S, self.abort)
 
     def _later(self, after_s: float, do: Any) -> None:
+        now_s = self.loop.time()
+        self._timers = [timer for timer in self._timers if timer.when() > now_s]
         self._timers.append(self.loop.call_later(after_s, do))
 
     def _stop_timers(self) -> None:

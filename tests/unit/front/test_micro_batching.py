@@ -200,7 +200,7 @@ async def test_the_next_question_is_put_before_the_answer_to_the_last_is_handed_
     put, order = [], []
     loop = asyncio.get_running_loop()
 
-    def ask(_selector, rows, *, timeout, metadata):  # noqa: ARG001  # what a batcher calls
+    def ask(_selector, rows, *, timeout, metadata):  # what a batcher calls
         order.append("put")
         put.append((rows, loop.create_future()))
         return put[-1][1]
@@ -218,7 +218,7 @@ async def test_the_next_question_is_put_before_the_answer_to_the_last_is_handed_
 
 
 async def test_a_question_that_cannot_be_put_is_refused_to_those_who_asked_it():
-    def ask(_selector, rows, *, timeout, metadata):  # noqa: ARG001  # what a batcher calls
+    def ask(_selector, rows, *, timeout, metadata):  # what a batcher calls
         if len(rows) > 1:
             raise BackendUnavailable("model server")
         return asyncio.sleep(0, Echo(rows))

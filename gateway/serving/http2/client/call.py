@@ -94,7 +94,17 @@ class Call(AsyncIterator[Any]):
     def start(self) -> None:
         """Send its one request now, if there is a connection; who does not await it then, cancels it."""
         if (connection := self._channel.pick()) is not None:
-            self._attempt = self._attempt_on(connection)
+            try:
+                self._attempt = self._attempt_on(connection)
+            except ValueError:
+                # Of metadata that are too much.
+                self._end(CANCELLED)
+                raise
+
+    def __del__(self) -> None:
+        # A task that is cancelled before its first step never awaits what it was given.
+        if hasattr(self, "_timer") and self._over is None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._end, CANCELLED)
 
     def __await__(self) -> Generator[Any, None, Any]:
         """The one reply; see `only`."""
@@ -139,16 +149,15 @@ class Call(AsyncIterator[Any]):
                     return self._reply(attempt, framed)
                 ended = await attempt.end_of_it()
                 if ended.code is grpc.StatusCode.OK:
-                    self._end(ended)
-                    raise StopAsyncIteration
-                if self._under_way is not None:
-                    self._under_way.clear()
+                    break
                 self._attempt = None
                 await self._before_another(ended, attempt)
         except BaseException:
             # Whatever it was, nobody will read more.
             self._end(CANCELLED)
             raise
+        self._end(ended)
+        raise StopAsyncIteration
 
     def cancel(self) -> None:
         """End it, wherever it is."""
@@ -258,11 +267,12 @@ class Call(AsyncIterator[Any]):
             async for request in requests:
                 content = self._content(request)
                 # Between two attempts nothing is kept, for it could be too much.
-                await under_way.wait()
+                while (attempt := self._attempt) is None or attempt.ended is not None:
+                    under_way.clear()
+                    await under_way.wait()
                 self._keep(content)
-                if self._attempt is not None:
-                    self._attempt.send(content)
-                    await self._attempt.room()
+                attempt.send(content)
+                await attempt.room()
             self._is_whole = True
             if self._attempt is not None:
                 self._attempt.finish()
@@ -273,7 +283,8 @@ class Call(AsyncIterator[Any]):
     def _keep(self, content: bytes) -> None:
         if self._kept is None:
             return
-        self._kept_bytes += len(content)
+        # The smallest messages weigh something too.
+        self._kept_bytes += len(content) + 64
         answered = self._attempt is not None and self._attempt.is_answered
         if self._kept_bytes > _MOST_KEPT_BYTES or answered:
             self._kept = None

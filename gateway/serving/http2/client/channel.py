@@ -59,7 +59,7 @@ class Channel:
             server_name: in the server's certificate, where it is not the target's host.
 
         Raises:
-            ValueError: the target is none.
+            ValueError: the target is none, or the name can be in no certificate.
         """
         self.target = target
         self.number = next(NUMBERS)
@@ -70,6 +70,9 @@ class Channel:
         self._tls = tls
         self._context = None if tls is None else tls()
         self._server_name = server_name
+        if self._context is not None:
+            # Said here rather than at every handshake.
+            self._context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_name or self._name.host)
         self._subchannels: dict[Address, Subchannel] = {}
         self._ready: list[Connection] = []
         self._turn = random.randrange(1 << 16)  # noqa: S311  # nothing to guess
@@ -132,12 +135,14 @@ class Channel:
     async def close(self, grace: float | None = None) -> None:
         """End: at once, or when calls under way have, after a grace (s) at the latest."""
         self._closed = True
+        ending = [subchannel.close() for subchannel in self._subchannels.values()]
         if self._lookup is not None:
             self._lookup.cancel()
-        for subchannel in self._subchannels.values():
-            subchannel.close()
+            ending.append(self._lookup)
         self._subchannels.clear()
         self._update()
+        if ending:
+            await asyncio.wait(ending)
         for connection in list(self.connections):
             connection.leave()
         await self._until_closed(grace or 0.0)
@@ -146,6 +151,7 @@ class Channel:
         await self._until_closed(_FAREWELL_S)
         for connection in list(self.connections):
             connection.abort()
+        await self._until_closed(_FAREWELL_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -243,9 +249,10 @@ class Channel:
             OSError: there is none.
         """
         loop = asyncio.get_running_loop()
+        context = None if self._tls is None else self._tls()
         secure: dict[str, Any] = {}
-        if self._tls is not None:
-            secure = {"ssl": self._tls(), "server_hostname": self._server_name or self._name.host}
+        if context is not None:
+            secure = {"ssl": context, "server_hostname": self._server_name or self._name.host}
         connection = Connection(loop, self.connections)
         try:
             async with asyncio.timeout(_CONNECTED_WITHIN_S):
@@ -257,6 +264,9 @@ class Channel:
         except BaseException:
             connection.abort()
             raise
+        if self._tls is not None and self._tls() is not context:
+            # Others by now: the next connection has them.
+            connection.leave()
         return connection
 
     async def _until_closed(self, at_most_s: float) -> None:

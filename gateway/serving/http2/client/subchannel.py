@@ -49,11 +49,12 @@ class Subchannel:
         if self.connection is not None:
             self.connection.leave()
 
-    def close(self) -> None:
-        """Connect no more; calls under way may end."""
+    def close(self) -> asyncio.Task[None]:
+        """Connect no more; calls under way may end. Returns what is done soon."""
         self._task.cancel()
         self.renew()
         self.connection = None
+        return self._task
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
