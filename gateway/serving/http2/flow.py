@@ -36,7 +36,7 @@ class Inbox(AsyncIterator["Framed"]):
         """Messages that are complete, and how many bytes came; returns how many more may come at once."""
         self._messages.extend(messages)
         self._unread += sum(map(_weight, messages))
-        _wake(self._waiter)
+        wake(self._waiter)
         if self._unread <= _MOST_UNREAD:
             return came
         self._owed += came
@@ -45,7 +45,7 @@ class Inbox(AsyncIterator["Framed"]):
     def close(self) -> None:
         """Nothing more comes."""
         self._closed = True
-        _wake(self._waiter)
+        wake(self._waiter)
 
     def forgive(self) -> None:
         """Nobody will read what the sender was held back for, and the connection is others' too."""
@@ -83,12 +83,12 @@ class Outbox:
         """So many bytes wait now."""
         self._queued = queued
         if queued <= _MOST_QUEUED // 2:
-            _wake(self._waiter)
+            wake(self._waiter)
 
     def close(self) -> None:
         """Nothing is sent any more."""
         self._closed = True
-        _wake(self._waiter)
+        wake(self._waiter)
 
     async def room(self) -> None:
         """Wait while the peer does not read."""
@@ -97,7 +97,8 @@ class Outbox:
             await self._waiter
 
 
-def _wake(waiter: asyncio.Future[None] | None) -> None:
+def wake(waiter: asyncio.Future[None] | None) -> None:
+    """Let whoever waits go on, if anybody does."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
 

@@ -33,6 +33,7 @@ REQUEST: Final[Headers] = [
     (b"user-agent", b"orrery-inference"),
 ]
 
+CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;]|\Z)")
 _PREFIX: Final = struct.Struct(">BI")
 _UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _MOST_TIMEOUT: Final = 10**8

@@ -4,20 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import grpc
 
 from gateway.serving.http2.client.ended import CANCELLED, LOST, Ended, by_http, by_reset, by_trailers
-from gateway.serving.http2.flow import Inbox, Outbox
+from gateway.serving.http2.flow import Inbox, Outbox, wake
 from gateway.serving.http2.link import CANCEL
-from gateway.serving.http2.wire import Framed, Headers, Malformed, Unframed, prefix
+from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Headers, Malformed, Unframed, prefix
 
 if TYPE_CHECKING:
     from gateway.serving.http2.client.connection import Connection
-
-_CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;]|\Z)")
 
 
 class NoStreamLeft(Exception):
@@ -127,7 +124,7 @@ class Attempt:
             return
         if b"grpc-status" in said:
             self._only = headers
-        elif status != b"200" or not _CONTENT_TYPE.match(said.get(b"content-type", b"")):
+        elif status != b"200" or not CONTENT_TYPE.match(said.get(b"content-type", b"")):
             self.end(by_http(headers))
         else:
             self._initial = headers
@@ -171,8 +168,7 @@ class Attempt:
         if ended.code is grpc.StatusCode.OK and self._unframed is not None and self._unframed.in_the_middle:
             ended = Ended(grpc.StatusCode.INTERNAL, "the answer ends within a message")
         self.ended = ended
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        wake(self._waiter)
         self._outbox.close()
         self.answers.close()
 

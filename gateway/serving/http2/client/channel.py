@@ -69,10 +69,11 @@ class Channel:
         self._name = parse_target(target)
         self._tls = tls
         self._context = None if tls is None else tls()
-        self._server_name = server_name
+        self._server_name = server_name or self._name.host
+        self._authority = server_name or self._name.authority
         if self._context is not None:
             # Said here rather than at every handshake.
-            self._context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_name or self._name.host)
+            self._context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=self._server_name)
         self._subchannels: dict[Address, Subchannel] = {}
         self._ready: list[Connection] = []
         self._turn = random.randrange(1 << 16)  # noqa: S311  # nothing to guess
@@ -85,15 +86,9 @@ class Channel:
 
     # What stubs ask for.
 
-    def unary_unary(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], bytes] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        **_: Any,
-    ) -> Callable[..., Call]:
+    def unary_unary(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
         """See `grpc.aio.Channel`; of a call's options there are `timeout` (s) and `metadata`."""
-        called = self._method(method, request_serializer, response_deserializer)
+        called = self._method(method, *how, **options)
 
         def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Call:
             call = Call(self, called, timeout, metadata, request=request)
@@ -102,30 +97,18 @@ class Channel:
 
         return ask
 
-    def unary_stream(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], bytes] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        **_: Any,
-    ) -> Callable[..., Call]:
+    def unary_stream(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
         """See `grpc.aio.Channel`; a call begins when its first reply is asked for."""
-        called = self._method(method, request_serializer, response_deserializer)
+        called = self._method(method, *how, **options)
 
         def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Call:
             return Call(self, called, timeout, metadata, request=request)
 
         return ask
 
-    def stream_stream(
-        self,
-        method: str,
-        request_serializer: Callable[[Any], bytes] | None = None,
-        response_deserializer: Callable[[bytes], Any] | None = None,
-        **_: Any,
-    ) -> Callable[..., Call]:
+    def stream_stream(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
         """See `grpc.aio.Channel`; a call begins when its first reply is asked for."""
-        called = self._method(method, request_serializer, response_deserializer)
+        called = self._method(method, *how, **options)
 
         def ask(requests: AsyncIterator[Any], *, timeout: float | None = None, metadata: Any = None) -> Call:
             return Call(self, called, timeout, metadata, requests=requests)
@@ -252,7 +235,7 @@ class Channel:
         context = None if self._tls is None else self._tls()
         secure: dict[str, Any] = {}
         if context is not None:
-            secure = {"ssl": context, "server_hostname": self._server_name or self._name.host}
+            secure = {"ssl": context, "server_hostname": self._server_name}
         connection = Connection(loop, self.connections)
         try:
             async with asyncio.timeout(_CONNECTED_WITHIN_S):
@@ -274,9 +257,18 @@ class Channel:
             await asyncio.wait([connection.closed for connection in self.connections], timeout=at_most_s)
 
     def _method(
-        self, path: str, serialise: Callable[[Any], bytes] | None, parse: Callable[[bytes], Any] | None
+        self,
+        path: str,
+        request_serializer: Callable[[Any], bytes] | None = None,
+        response_deserializer: Callable[[bytes], Any] | None = None,
+        **_: Any,
     ) -> Method:
+        """Of what stubs say; their other options are for other channels."""
         scheme = b"http" if self._tls is None else b"https"
-        authority = (self._server_name or self._name.authority).encode()
-        first = [(b":method", b"POST"), (b":scheme", scheme), (b":path", path.encode()), (b":authority", authority)]
-        return Method(first + REQUEST, serialise, parse)
+        first = [
+            (b":method", b"POST"),
+            (b":scheme", scheme),
+            (b":path", path.encode()),
+            (b":authority", self._authority.encode()),
+        ]
+        return Method(first + REQUEST, request_serializer, response_deserializer)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -14,7 +13,16 @@ import grpc
 
 from gateway.serving.http2.link import CLOSED_WITHIN_S, Link
 from gateway.serving.http2.server.call import Call
-from gateway.serving.http2.wire import RESPONSE, Headers, Malformed, Unframed, metadata_of, timeout_s, trailers
+from gateway.serving.http2.wire import (
+    CONTENT_TYPE,
+    RESPONSE,
+    Headers,
+    Malformed,
+    Unframed,
+    metadata_of,
+    timeout_s,
+    trailers,
+)
 
 if TYPE_CHECKING:
     from gateway.serving.http2.server.server import Server
@@ -23,7 +31,6 @@ if TYPE_CHECKING:
 _PING_PERIOD_S: Final = 10.0
 _PING_STRIKES: Final = 2
 _ENHANCE_YOUR_CALM: Final = 11
-_CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;]|\Z)")
 # A connection that is told to begin nothing more, and whose peer never answers that.
 _NOTICE_S: Final = 1.0
 
@@ -76,7 +83,7 @@ class Connection(Link):
         if said.get(b":method") != b"POST":
             self.respond(stream_id, [(b":status", b"405")], only=True)
             return
-        if not _CONTENT_TYPE.match(said.get(b"content-type", b"")):
+        if not CONTENT_TYPE.match(said.get(b"content-type", b"")):
             self.respond(stream_id, [(b":status", b"415")], only=True)
             return
         try:
