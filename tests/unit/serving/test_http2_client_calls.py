@@ -311,6 +311,8 @@ async def test_a_server_that_does_not_read_makes_the_writer_wait(serve):
 
     async with calling(serve, Odd()) as (channel, handlers):
         reading = asyncio.ensure_future(first_of(channel.stream_stream(DEAF)(questions(), timeout=60)))
+        # Connecting may take longer than a look.
+        await until(lambda: written > 0)
         seen = -1
         while seen != written:
             seen = written
