@@ -77,9 +77,9 @@ class ModelServer:
             spec = request.model_spec
             signature_name, outputs = model.predict(spec.signature_name, request.inputs, request.output_filter)
             as_content = self._settings.enable_serialization_as_tensor_content
-            reply = predict_pb2.PredictResponse(
-                outputs={alias: encode(array, as_content=as_content) for alias, array in outputs.items()}
-            )
+            reply = predict_pb2.PredictResponse()
+            for alias, array in outputs.items():
+                encode(array, reply.outputs[alias], as_content=as_content)
             reply.model_spec.name = spec.name
             reply.model_spec.version.value = version
             reply.model_spec.signature_name = signature_name

@@ -50,8 +50,8 @@ class ModelServerSettings(BaseSettings):
     model_config_poll_wait_s: float = Field(default=1.0, ge=0)
     # A new label may name a version that is not loaded yet; an existing label moves to a loaded one only.
     allow_version_labels_for_unavailable_models: bool = True
-    # Outputs as packed bytes (Tensor::AsProtoTensorContent) in place of typed fields (AsProtoField, the default).
-    enable_serialization_as_tensor_content: bool = False
+    # Outputs as packed bytes (Tensor::AsProtoTensorContent) in place of typed fields (AsProtoField).
+    enable_serialization_as_tensor_content: bool = True
 
     # Calls on one connection; more wait in the client.
     max_concurrent_streams: int = Field(default=128, ge=1)

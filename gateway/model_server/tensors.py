@@ -12,9 +12,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
-from tensorflow.core.framework import tensor_pb2, types_pb2
+from tensorflow.core.framework import types_pb2
 
 from gateway.model_server.errors import invalid
+from gateway.serving.tensor_strings import decode_strings, encode_strings
 
 # A few bytes may claim any shape; what they would unfold to is bounded by gRPC's own message limit.
 MAX_TENSOR_BYTES = 2**31 - 1
@@ -72,31 +73,32 @@ def decode(proto: Any, alias: str) -> NDArray[Any]:
     if not proto.tensor_content:
         return _from_field(proto, encoding, count, alias).reshape(shape)
     if encoding.dtype.hasobject:
-        return _decode_strings(proto.tensor_content, count, alias).reshape(shape)
+        return _strings(proto.tensor_content, count, alias).reshape(shape)
     if len(proto.tensor_content) != count * encoding.dtype.itemsize:
         raise invalid(f"tensor parsing error: {alias}")
     return np.frombuffer(proto.tensor_content, encoding.dtype).reshape(shape)
 
 
-def encode(array: NDArray[Any], *, as_content: bool) -> Any:
-    """The TensorProto of an array.
+def encode(array: NDArray[Any], proto: Any, *, as_content: bool) -> None:
+    """Write an array into a TensorProto.
 
     Args:
         array: numbers, booleans, or bytes as objects.
+        proto: an empty TensorProto.
         as_content: values packed into tensor_content; otherwise into the typed field, TensorFlow Serving's default.
     """
     data_type = _DATA_TYPES[array.dtype]
     encoding = _ENCODINGS[data_type]
-    proto = tensor_pb2.TensorProto(dtype=data_type)
+    proto.dtype = data_type
+    add = proto.tensor_shape.dim.add
     for size in array.shape:
-        proto.tensor_shape.dim.add(size=size)
+        add(size=size)
     flat = np.ascontiguousarray(array).reshape(-1)
     if as_content:
-        proto.tensor_content = _encode_strings(flat) if encoding.dtype.hasobject else flat.tobytes()
+        proto.tensor_content = encode_strings(flat.tolist()) if encoding.dtype.hasobject else flat.tobytes()
     else:
         stored = flat if encoding.stored is None else flat.view(encoding.stored)
         getattr(proto, encoding.field).extend(stored.tolist())
-    return proto
 
 
 def _from_field(proto: Any, encoding: _Encoding, count: int, alias: str) -> NDArray[Any]:
@@ -120,37 +122,8 @@ def _from_field(proto: Any, encoding: _Encoding, count: int, alias: str) -> NDAr
     return filled
 
 
-def _encode_strings(flat: NDArray[Any]) -> bytes:
-    """EncodeStringList of TensorFlow: the lengths as varints, then the bytes."""
-    lengths = bytearray()
-    for value in flat:
-        length = len(value)
-        while length >= 0x80:
-            lengths.append(length & 0x7F | 0x80)
-            length >>= 7
-        lengths.append(length)
-    return bytes(lengths) + b"".join(flat)
-
-
-def _decode_strings(content: bytes, count: int, alias: str) -> NDArray[Any]:
-    """DecodeStringList of TensorFlow."""
-    position = 0
-    lengths = []
+def _strings(content: bytes, count: int, alias: str) -> NDArray[Any]:
     try:
-        for _ in range(count):
-            length = shift = 0
-            while (byte := content[position]) >= 0x80:
-                length |= (byte & 0x7F) << shift
-                shift += 7
-                position += 1
-            lengths.append(length | byte << shift)
-            position += 1
-    except IndexError:
-        raise invalid(f"tensor parsing error: {alias}") from None
-    if position + sum(lengths) != len(content):
-        raise invalid(f"tensor parsing error: {alias}")
-    values = np.empty(count, np.object_)
-    for index, length in enumerate(lengths):
-        values[index] = content[position : position + length]
-        position += length
-    return values
+        return np.array(decode_strings(content, count), np.object_)
+    except ValueError as error:
+        raise invalid(f"tensor parsing error: {alias} has {error}") from None

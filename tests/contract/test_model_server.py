@@ -52,7 +52,8 @@ def client(tmp_path_factory):
         file.write(b"!")
     (store / "notes").mkdir()
     labels = f'version_labels {{ key: "stable" value: {OLD} }} version_labels {{ key: "canary" value: {NEW} }}'
-    with serving(root, server_config(model_config(policy="all {}", extra=labels))) as client:
+    config = server_config(model_config(policy="all {}", extra=labels))
+    with serving(root, config, enable_serialization_as_tensor_content=False) as client:
         yield client
 
 
@@ -103,7 +104,7 @@ def test_predict_runs_a_named_signature_with_strings(client):
     assert array(reply, "training_data").tolist() == [b"synthetic"] * 3
 
 
-def test_outputs_are_typed_fields_by_default_as_in_tensorflow_serving(client):
+def test_outputs_are_typed_fields_where_they_are_not_packed(client):
     output = client.predict(ORBITS).outputs["pha_probability"]
     assert len(output.float_val) == len(ORBITS)
     assert output.tensor_content == b""

@@ -163,7 +163,7 @@ def test_warm_up_records_run_before_a_version_is_available(tmp_path, store):
     export(store / "1", warm_up=[predict_request(ORBITS, model="anything")] * 3)
     with serving(tmp_path, server_config(model_config())) as client:
         request = predict_request(None, signature="count")
-        request.inputs["nothing"].CopyFrom(encode(np.array(0, np.int32), as_content=False))
+        encode(np.array(0, np.int32), request.inputs["nothing"], as_content=False)
         calls = client.prediction.Predict(request).outputs["calls"]
         assert decode(calls, "calls") == 3
 
@@ -292,7 +292,7 @@ def test_outputs_can_be_tensor_content_strings_included(tmp_path, store, exporte
         assert len(output.tensor_content) == 4
         assert decode(output, "p") == pytest.approx(probability(ORBITS))
         request = predict_request(None, signature="describe")
-        request.inputs["rows"].CopyFrom(encode(np.zeros(2, np.int32), as_content=True))
+        encode(np.zeros(2, np.int32), request.inputs["rows"], as_content=True)
         variant = client.prediction.Predict(request).outputs["variant"]
         assert variant.dtype == types_pb2.DT_STRING
         assert variant.tensor_content == b"\x03\x03oneone"
