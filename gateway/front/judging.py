@@ -3,9 +3,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +25,7 @@ _FEW_ROWS: Final = 128
 """Half a millisecond of MOIDs: up to here a thread would cost the event loop more than the work does."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What one version of the network, and what the definitions say of N orbits.
 
     Attributes:
@@ -44,12 +42,12 @@ class Judgement:
     rules: Verdicts
     version: int
 
-    def part(self, rows: slice) -> Self:
+    def part(self, rows: slice) -> "Judgement":
         """Of some of the orbits."""
         rules = Verdicts(
             self.rules.earth_moid_au[rows], self.rules.potentially_hazardous[rows], self.rules.orbit_class[rows]
         )
-        return type(self)(
+        return Judgement(
             self.pha_probability[rows],
             self.potentially_hazardous[rows],
             self.class_probabilities[rows],

@@ -3,7 +3,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import Counter, Gauge, Histogram
+
+from gateway.serving.loop_metrics import Counter, Gauge, Histogram
 
 BATCH_ROWS = Histogram(
     "orrery_front_batch_rows",
@@ -26,6 +27,8 @@ JUDGED = Counter(
     "Objects by what the network and what the exact rule say of them.",
     ["network", "rule"],
 )
+# Up to here numpy costs more than it saves.
+_FEW = 64
 _VERDICTS = ("harmless", "hazardous")
 _JUDGED = [[JUDGED.labels(network, rule) for rule in _VERDICTS] for network in _VERDICTS]
 
@@ -80,8 +83,12 @@ def count_judged(network: NDArray[np.bool_], rule: NDArray[np.bool_], moid_au: N
         rule: (N,).
         moid_au: (N,), NaN where it is unknown.
     """
+    if len(moid_au) <= _FEW:
+        for by_network, by_rule, moid in zip(network.tolist(), rule.tolist(), moid_au.tolist(), strict=True):
+            if moid == moid:  # noqa: PLR0124  # not NaN
+                _JUDGED[by_network][by_rule].value += 1
+        return
     known = ~np.isnan(moid_au)
     cells = np.bincount((2 * network[known] + rule[known]).astype(np.intp), minlength=4)
     for cell, count in enumerate(cells.tolist()):
-        if count:
-            _JUDGED[cell // 2][cell % 2].inc(count)
+        _JUDGED[cell // 2][cell % 2].inc(count)

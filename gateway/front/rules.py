@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the definitions say of many orbits at once: Earth MOID, potentially hazardous, orbit class."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,7 @@ _FEW_EPOCHS: Final = 64
 """Up to here the epochs of merged callers are looked up one by one: most are known already."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(NamedTuple):
     """What the definitions say of N orbits, as columns; the MOID is NaN where it is unknown."""
 
     earth_moid_au: Floats

@@ -6,6 +6,7 @@ policy, mTLS); whoever did could give itself another name for each call, and win
 """
 
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote
 
@@ -26,7 +27,12 @@ def unguarded(context: Context) -> str:
 
 def caller_here(context: Context) -> str:
     """Of a call that came to us directly: who signed in, or else the network address; fit for metadata."""
-    return quote(CALLER.get() or unguarded(context), safe=":/")[:_LONGEST]
+    return _quoted(CALLER.get() or unguarded(context))
+
+
+@lru_cache(maxsize=4096)
+def _quoted(caller: str) -> str:
+    return quote(caller, safe=":/")[:_LONGEST]
 
 
 def caller_behind(context: Context) -> str:

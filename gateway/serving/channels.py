@@ -10,7 +10,7 @@ from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
 from gateway.serving.callers import CALLER_KEY, caller_here
-from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
+from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
 from gateway.serving.errors import (
     BackendRefusal,
     BackendUnavailable,
@@ -20,7 +20,6 @@ from gateway.serving.errors import (
     ServingError,
 )
 from gateway.serving.http2 import Channel
-from gateway.serving.observed_call import current_request_id
 from gateway.serving.server import NOT_SERVING, SERVING
 from gateway.serving.settings import BackendSettings
 from gateway.serving.transport import client_tls
@@ -71,7 +70,7 @@ def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[st
     if timeout_s <= 0:
         raise DeadlineExceeded
     metadata: tuple[tuple[str, str], ...] = (
-        (REQUEST_ID_KEY, current_request_id()),
+        (REQUEST_ID_KEY, REQUEST_ID.get()),
         (CALLER_KEY, caller_here(context)),
     )
     if (traceparent := TRACEPARENT.get()) is not None:

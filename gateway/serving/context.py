@@ -11,5 +11,8 @@ Context: TypeAlias = grpc.aio.ServicerContext[Any, Any]
 REQUEST_ID_KEY: Final = "x-request-id"
 TRACEPARENT_KEY: Final = "traceparent"
 
+# Of the call being served.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
+
 # The span of the call being served, as it goes on to other pods (W3C Trace Context); None while nothing is traced.
 TRACEPARENT: ContextVar[str | None] = ContextVar("traceparent", default=None)

@@ -20,8 +20,9 @@ _Test = Callable[[Any], bool]
 # Up to here numpy costs more than it saves.
 _FEW_VALUES: Final = 16
 
-# By message class: what must hold of the whole, and of each field that is there, by its number.
-_PLANS: Final[dict[type[Message], tuple[tuple[_Test, ...], dict[int, _Test]]]] = {}
+# By message class: what must hold of the whole, and of each field that is there, by its number: an interval, which needs
+# no call, or a test.
+_PLANS: Final[dict[type[Message], tuple[tuple[_Test, ...], dict[int, tuple[float, float]], dict[int, _Test]]]] = {}
 
 
 def fits(message: Message) -> bool:
@@ -29,24 +30,34 @@ def fits(message: Message) -> bool:
     plan = _PLANS.get(type(message))
     if plan is None:
         plan = _PLANS[type(message)] = _compiled(message.DESCRIPTOR)
-    of_whole, of_fields = plan
+    of_whole, intervals, of_fields = plan
     for test in of_whole:
         if not test(message):
             return False
     for field, value in message.ListFields():
-        test_field = of_fields.get(field.number)
-        if test_field is not None and not test_field(value):
+        number = field.number
+        if number in intervals:
+            low, high = intervals[number]
+            if not low <= value <= high:
+                return False
+        elif number in of_fields and not of_fields[number](value):
             return False
     return True
 
 
-def _compiled(descriptor: Any) -> tuple[tuple[_Test, ...], dict[int, _Test]]:
+def _compiled(descriptor: Any) -> tuple[tuple[_Test, ...], dict[int, tuple[float, float]], dict[int, _Test]]:
     name = descriptor.name
     whole = [_is_there(descriptor, required) for required in REQUIRED.get(name, ())]
     whole += [_counted(field, low, high) for field, (low, high) in COUNTS.get(name, {}).items()]
     intervals = NUMBERS.get(name, {})
+    single = {
+        field.number: (intervals[field.name].low, intervals[field.name].high)
+        for field in descriptor.fields
+        if field.name in intervals and not field.is_repeated
+    }
     tests = ((field.number, _of_field(field, intervals.get(field.name))) for field in descriptor.fields)
-    return tuple(whole), {number: test for number, test in tests if test is not None}
+    others = {number: test for number, test in tests if test is not None and number not in single}
+    return tuple(whole), single, others
 
 
 def _is_there(descriptor: Any, required: str) -> _Test:

@@ -6,6 +6,8 @@ import sys
 
 import structlog
 
+from gateway.serving.context import REQUEST_ID
+
 
 def configure(pod: str, level: str) -> None:
     """Send this process' logs to standard error as JSON lines that name the pod.
@@ -22,7 +24,7 @@ def configure(pod: str, level: str) -> None:
         raise ValueError(f"log level {level!r} is none of {', '.join(levels)}")
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            name_call,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -33,6 +35,15 @@ def configure(pod: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def name_call(
+    _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """structlog's processor that adds the id of the call being served."""
+    if (request_id := REQUEST_ID.get(None)) is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _name_pod(pod: str) -> structlog.typing.Processor:

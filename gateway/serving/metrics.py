@@ -4,19 +4,20 @@
 Names follow go-grpc-middleware's, which dashboards and alert rules of the field already know.
 """
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, start_http_server
 
+from gateway.serving import loop_metrics
 from gateway.serving.settings import split_address
 
-STARTED = Counter("grpc_server_started_total", "Calls begun.", ["grpc_service", "grpc_method"])
-HANDLED = Counter("grpc_server_handled_total", "Calls ended.", ["grpc_service", "grpc_method", "grpc_code"])
-SECONDS = Histogram(
+STARTED = loop_metrics.Counter("grpc_server_started_total", "Calls begun.", ["grpc_service", "grpc_method"])
+HANDLED = loop_metrics.Counter("grpc_server_handled_total", "Calls ended.", ["grpc_service", "grpc_method", "grpc_code"])
+SECONDS = loop_metrics.Histogram(
     "grpc_server_handling_seconds",
     "Time from a call's begin to its end.",
     ["grpc_service", "grpc_method", "grpc_code"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 )
-IN_FLIGHT = Gauge("grpc_server_in_flight", "Calls being served now.", ["grpc_service", "grpc_method"])
+IN_FLIGHT = loop_metrics.Gauge("grpc_server_in_flight", "Calls being served now.", ["grpc_service", "grpc_method"])
 
 REFUSED = Counter(
     "orrery_refused_total",

@@ -14,7 +14,7 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
-from gateway.serving.context import REQUEST_ID_KEY, TRACEPARENT, Context
+from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import Overloaded, reason_in, status_of
 from gateway.serving.served_method import Method
 from gateway.serving.streams import Messages
@@ -42,7 +42,7 @@ class Observed:
         metadata = self._context.invocation_metadata() or ()
         self._request_id = request_id_of(metadata)
         self._context.set_trailing_metadata(((REQUEST_ID_KEY, self._request_id),))
-        structlog.contextvars.bind_contextvars(request_id=self._request_id)
+        REQUEST_ID.set(self._request_id)
         begin_span = served.hooks.begin_span
         self._span = None if begin_span is None else begin_span(served.name, metadata)
         if self._span is not None:
@@ -88,11 +88,6 @@ class Observed:
         if self._span is not None:
             self._span.end(code, self._request_id)
         log.debug("call", method=served.name, code=code, elapsed_ms=round(elapsed_s * 1e3, 3))
-
-
-def current_request_id() -> str:
-    """The id of the call being served."""
-    return str(structlog.contextvars.get_contextvars()["request_id"])
 
 
 def request_id_of(metadata: Any) -> str:

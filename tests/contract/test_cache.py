@@ -31,7 +31,7 @@ def model_server(tmp_path, store):
 
 
 def hits():
-    return metrics.CACHE_HITS._value.get()
+    return metrics.CACHE_HITS.value
 
 
 async def test_the_same_numbers_are_answered_from_memory_under_the_callers_own_name(model_server):

@@ -18,6 +18,7 @@ import structlog
 
 from gateway.feedback import clock
 from gateway.feedback.store.database import FILE_NAME
+from gateway.serving import logs
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests import postgres
@@ -212,7 +213,7 @@ async def test_who_contributed_shows_nowhere(where, tmp_path):
     log = io.StringIO()
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            logs.name_call,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],

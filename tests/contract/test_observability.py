@@ -17,7 +17,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.serving import server
+from gateway.serving import logs, server
 from gateway.serving.errors import reason_in
 from gateway.serving.settings import ServingSettings
 from gateway.serving.transport import UnsafeSettings
@@ -138,7 +138,7 @@ async def test_an_internal_error_is_reported_and_nothing_that_a_caller_sent(coll
     log = io.StringIO()
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            logs.name_call,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
@@ -226,11 +226,11 @@ async def test_one_request_id_in_the_logs_of_front_and_pod():
         running_front(anomaly_address=anomaly.address) as pod,
         grpc.aio.insecure_channel(pod.address) as channel,
     ):
-        with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
+        with structlog.testing.capture_logs(processors=[logs.name_call]) as lines:
             call = v1.AnomalyServiceStub(channel).ScoreAnomalies(
                 v1.ScoreAnomaliesRequest(), metadata=(("x-request-id", "both-1"),), timeout=20
             )
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
-    calls = [line for line in logs if line["event"] == "call" and line["method"].endswith("ScoreAnomalies")]
+    calls = [line for line in lines if line["event"] == "call" and line["method"].endswith("ScoreAnomalies")]
     assert [line["request_id"] for line in calls] == ["both-1", "both-1"]

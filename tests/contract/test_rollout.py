@@ -64,7 +64,7 @@ async def roll_on(root, server, step, *more):
 
 
 def counted(counter):
-    return counter._value.get()
+    return counter.value
 
 
 class Callers:

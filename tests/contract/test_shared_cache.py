@@ -34,7 +34,7 @@ async def two_fronts(model_server, url):
 
 
 def shared_hits():
-    return metrics.CACHE_SHARED_HITS._value.get()
+    return metrics.CACHE_SHARED_HITS.value
 
 
 async def until_kept(url, count):
