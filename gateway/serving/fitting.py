@@ -20,8 +20,8 @@ _Test = Callable[[Any], bool]
 # Up to here numpy costs more than it saves.
 _FEW_VALUES: Final = 16
 
-# By message class: what must hold of the whole, and of each field that is there, by its number: an interval, which needs
-# no call, or a test.
+# By message class: what must hold of the whole, and of each field that is there, by its number: an interval, which
+# needs no call, or a test.
 _PLANS: Final[dict[type[Message], tuple[tuple[_Test, ...], dict[int, tuple[float, float]], dict[int, _Test]]]] = {}
 
 

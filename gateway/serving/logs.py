@@ -40,7 +40,7 @@ def configure(pod: str, level: str) -> None:
 def name_call(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    """structlog's processor that adds the id of the call being served."""
+    """Add the id of the call being served; a processor of structlog's."""
     if (request_id := REQUEST_ID.get(None)) is not None:
         event["request_id"] = request_id
     return event

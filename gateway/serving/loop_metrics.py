@@ -158,7 +158,7 @@ class Histogram(_Family[Distribution]):
     def collect(self) -> Iterable[Metric]:
         """What is shown: buckets that hold all that is below their bound."""
         family = self._family()
-        names = [floatToGoString(bound) for bound in (*self._bounds, inf)]
+        names = [str(floatToGoString(bound)) for bound in (*self._bounds, inf)]  # type: ignore[no-untyped-call]  # untyped there
         for values, child in self._listed():
             family.add_metric(values, list(zip(names, accumulate(child.counts), strict=True)), child.sum)
         return [family]

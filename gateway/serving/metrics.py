@@ -10,7 +10,9 @@ from gateway.serving import loop_metrics
 from gateway.serving.settings import split_address
 
 STARTED = loop_metrics.Counter("grpc_server_started_total", "Calls begun.", ["grpc_service", "grpc_method"])
-HANDLED = loop_metrics.Counter("grpc_server_handled_total", "Calls ended.", ["grpc_service", "grpc_method", "grpc_code"])
+HANDLED = loop_metrics.Counter(
+    "grpc_server_handled_total", "Calls ended.", ["grpc_service", "grpc_method", "grpc_code"]
+)
 SECONDS = loop_metrics.Histogram(
     "grpc_server_handling_seconds",
     "Time from a call's begin to its end.",
