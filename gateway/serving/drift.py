@@ -148,9 +148,10 @@ class DriftMonitor:
             await self._settle_on(_most_frequent(seen))
         if self._reference is None:
             return
-        mine = [self._columns(*arrays) for version, arrays in seen if version == self._version]
+        mine = [arrays for version, arrays in seen if version == self._version]
         if mine:
-            counts = list(self._reference.count(np.concatenate(mine)))
+            # Put together first: most were told of one object, and there may be ten thousand of them.
+            counts = list(self._reference.count(self._columns(*map(np.concatenate, zip(*mine, strict=True)))))
             for window in self._windows.values():
                 window.add(counts, now_s)
         for name, window in self._windows.items():
