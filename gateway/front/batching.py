@@ -29,6 +29,11 @@ _PATIENCE: Final = 12
 """A merged call costs the model server much the same whoever shares it; 12 ms are little to a busy front's callers."""
 
 
+_HANDFUL: Final = 6
+"""Answers at a time: what is sent leaves with the turn of the loop in which it is written, and all answers to a merged
+call in one turn would let every caller wait for the last."""
+
+
 class Divisible(Protocol):
     """An answer whose columns follow the rows of the question."""
 
@@ -161,7 +166,7 @@ class MicroBatcher(Generic[Answer]):
         if asked.cancelled():
             return
         if (error := asked.exception()) is None:
-            _hand_out(asked.result(), callers)
+            _hand_out(asked.result(), deque(callers), 0)
             return
         for caller in callers:
             if not caller.answer.done():
@@ -197,13 +202,16 @@ class MicroBatcher(Generic[Answer]):
             return failed
 
 
-def _hand_out(answer: Answer, callers: list[_Caller[Answer]]) -> None:
-    start = 0
-    for caller in callers:
+def _hand_out(answer: Answer, callers: deque[_Caller[Answer]], start: int) -> None:
+    """Some answers now, the others when those are on their way."""
+    for _ in range(min(_HANDFUL, len(callers))):
+        caller = callers.popleft()
         end = start + len(caller.rows)
         if not caller.answer.done():
             caller.answer.set_result(answer.part(slice(start, end)))
         start = end
+    if callers:
+        asyncio.get_running_loop().call_soon(_hand_out, answer, callers, start)
 
 
 def _expire(answer: asyncio.Future[Any]) -> None:

@@ -227,3 +227,29 @@ async def test_a_question_that_cannot_be_put_is_refused_to_those_who_asked_it():
     results = await asyncio.gather(submit(batcher, 1, 2), submit(batcher, 3), return_exceptions=True)
     assert isinstance(results[0], BackendUnavailable)
     assert results[1].rows.tolist() == [[3]]
+
+
+async def test_the_first_answers_of_a_large_batch_are_there_before_the_last_and_each_is_its_own(backend):
+    batcher = MicroBatcher(backend.ask, most_rows=100, most_under_way=1)
+    first = submit(batcher, 0)
+    await settle()
+    order = []
+    tasks = [submit(batcher, number, -number) for number in range(1, 21)]
+    await settle()
+    for task in tasks:
+        # What is written of an answer leaves a turn of the loop later.
+        task.add_done_callback(lambda _: asyncio.get_running_loop().call_soon(order.append, "sent"))
+        task.add_done_callback(lambda _: order.append("written"))
+    backend.gate.release()
+    await first
+    tasks[9].cancel()
+    await settle()
+    backend.gate.release()
+    found = await asyncio.gather(*tasks, return_exceptions=True)
+    await settle()
+    assert [answer.rows[:, 0].tolist() for answer in found[:9]] == [[n, -n] for n in range(1, 10)]
+    assert isinstance(found[9], asyncio.CancelledError)
+    assert [answer.rows[:, 0].tolist() for answer in found[10:]] == [[n, -n] for n in range(11, 21)]
+    assert order.count("written") == order.count("sent") == 20
+    first_sent = order.index("sent", 2)
+    assert "written" in order[first_sent:]
