@@ -1,6 +1,8 @@
 # Every target sets up what it needs, says what it does, and is quick the second time. `make help` lists them.
 
-PYTHON ?= python3
+# Debian's Python where its headers are: built with PGO and LTO as the images' is. One of pyenv's often is not, and takes
+# half as long again.
+PYTHON ?= $(if $(wildcard /usr/include/python3.11/Python.h),/usr/bin/python3.11,python3)
 # uv from the path, or bootstrapped into .tools with pip.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
