@@ -2,6 +2,10 @@
 """Strings in a TensorProto's `tensor_content`: EncodeStringList of TensorFlow (tensor_coding.cc)."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
+
+# A varint32 has five bytes; without a limit a long row of them would be one number of many megabytes.
+_MOST_SHIFT: Final = 28
 
 
 def encode_strings(values: Sequence[bytes]) -> bytes:
@@ -31,6 +35,8 @@ def decode_strings(content: bytes, count: int) -> list[bytes]:
                 length |= (byte & 0x7F) << shift
                 shift += 7
                 position += 1
+                if shift > _MOST_SHIFT:
+                    raise ValueError("lengths beyond 32 bits")
             lengths.append(length | byte << shift)
             position += 1
     except IndexError:

@@ -21,7 +21,11 @@ def test_whatever_comes_is_strings_or_an_error(content, count):
     assert sum(map(len, values)) <= len(content)
 
 
-@pytest.mark.parametrize(("content", "count"), [(b"", 1), (b"\x01", 1), (b"\x00\x00", 1), (b"\x80", 1), (b"\x01ab", 1)])
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [(b"", 1), (b"\x01", 1), (b"\x00\x00", 1), (b"\x80", 1), (b"\x01ab", 1), (b"\xff" * 8_000_000, 1)],
+    ids=["nothing", "no text", "too much", "half a length", "more text", "an endless length"],
+)
 def test_what_does_not_fit_is_refused(content, count):
     with pytest.raises(ValueError, match=r"lengths"):
         decode_strings(content, count)
