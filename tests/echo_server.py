@@ -107,14 +107,15 @@ async def serving(handlers=None, *, port=0, tls=None, **settings):
 
 @contextlib.asynccontextmanager
 async def serving_by_grpc(
-    handlers=None, *, address="127.0.0.1:0", max_message_bytes=16 * 1024 * 1024, max_streams=1_000
+    handlers=None, *, address="127.0.0.1:0", max_message_bytes=16 * 1024 * 1024, max_streams=1_000, bdp_probe=True
 ):
-    """A server of grpc.aio: (port, handlers, server)."""
+    """A server of grpc.aio: (port, handlers, server). With its probe, what it takes unread follows the round trip."""
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.max_concurrent_streams", max_streams),
+            ("grpc.http2.bdp_probe", int(bdp_probe)),
         ]
     )
     handlers = handlers or Handlers()

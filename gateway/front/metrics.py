@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the front counts of itself."""
 
+from math import isnan
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,7 +87,7 @@ def count_judged(network: NDArray[np.bool_], rule: NDArray[np.bool_], moid_au: N
     """
     if len(moid_au) <= _FEW:
         for by_network, by_rule, moid in zip(network.tolist(), rule.tolist(), moid_au.tolist(), strict=True):
-            if moid == moid:  # noqa: PLR0124  # not NaN
+            if not isnan(moid):
                 _JUDGED[by_network][by_rule].value += 1
         return
     known = ~np.isnan(moid_au)

@@ -90,9 +90,8 @@ def encode(array: NDArray[Any], proto: Any, *, as_content: bool) -> None:
     data_type = _DATA_TYPES[array.dtype]
     encoding = _ENCODINGS[data_type]
     proto.dtype = data_type
-    add = proto.tensor_shape.dim.add
     for size in array.shape:
-        add(size=size)
+        proto.tensor_shape.dim.add(size=size)
     flat = np.ascontiguousarray(array).reshape(-1)
     if as_content:
         proto.tensor_content = encode_strings(flat.tolist()) if encoding.dtype.hasobject else flat.tobytes()

@@ -50,13 +50,14 @@ def _compiled(descriptor: Any) -> tuple[tuple[_Test, ...], dict[int, tuple[float
     whole = [_is_there(descriptor, required) for required in REQUIRED.get(name, ())]
     whole += [_counted(field, low, high) for field, (low, high) in COUNTS.get(name, {}).items()]
     intervals = NUMBERS.get(name, {})
-    single = {
-        field.number: (intervals[field.name].low, intervals[field.name].high)
-        for field in descriptor.fields
-        if field.name in intervals and not field.is_repeated
-    }
-    tests = ((field.number, _of_field(field, intervals.get(field.name))) for field in descriptor.fields)
-    others = {number: test for number, test in tests if test is not None and number not in single}
+    single: dict[int, tuple[float, float]] = {}
+    others: dict[int, _Test] = {}
+    for field in descriptor.fields:
+        interval = intervals.get(field.name)
+        if interval is not None and not field.is_repeated:
+            single[field.number] = (interval.low, interval.high)
+        elif (test := _of_field(field, interval)) is not None:
+            others[field.number] = test
     return tuple(whole), single, others
 
 

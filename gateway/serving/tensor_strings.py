@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Strings in a TensorProto's `tensor_content`: EncodeStringList of TensorFlow (tensor_coding.cc)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 # A varint32 has five bytes; without a limit a long row of them would be one number of many megabytes.
@@ -43,10 +43,8 @@ def decode_strings(content: bytes, count: int) -> list[bytes]:
         raise ValueError(f"fewer than {count} lengths") from None
     if position + sum(lengths) != len(content):
         raise ValueError(f"lengths that do not fit {len(content)} bytes")
-    return list(_cut(content, position, lengths))
-
-
-def _cut(content: bytes, position: int, lengths: Iterable[int]) -> Iterable[bytes]:
+    values = []
     for length in lengths:
-        yield content[position : position + length]
+        values.append(content[position : position + length])
         position += length
+    return values

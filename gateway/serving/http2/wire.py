@@ -170,11 +170,6 @@ class Unframed:
         Raises:
             Malformed: a message is too large.
         """
-        if not self._parts and len(data) >= _PREFIX.size:
-            compressed, size = _PREFIX.unpack_from(data)
-            if len(data) == _PREFIX.size + size <= self._max_bytes:
-                # Most come alone and whole.
-                return [(bool(compressed), data[_PREFIX.size :])]
         if self._parts and len(data) < _SMALL_PART:
             last = self._parts[-1]
             if not isinstance(last, bytearray):
