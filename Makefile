@@ -78,14 +78,14 @@ lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	cd protos && ../$(BIN)/buf lint ../build/protos.binpb --config buf.yaml
+	$(BIN)/buf lint
 
-protos: $(INSTALLED) ## generate the client's stubs and docs/openapi.json from protos/
+protos: $(INSTALLED) ## generate the client's stubs, docs/openapi.json and protos/google
 	$(UV) run --quiet --no-project --script protos/generate.py
 	$(BIN)/python -m gateway edge openapi build/protos.binpb
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json gateway/front/open_inference.binpb || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json gateway/front/open_inference.binpb protos/google || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
 
 client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client
@@ -197,7 +197,7 @@ lock: $(UV) ## resolve the dependencies anew, with hashes
 	    --no-annotate --no-emit-package orrery-inference-client --upgrade --output-file requirements.lock
 
 clean: ## remove everything that can be made again
-	rm -rf .venv .tools build var *.egg-info client/*.egg-info
+	rm -rf .venv .tools build gen var *.egg-info client/*.egg-info
 	find gateway export client tests -name __pycache__ -prune -exec rm -rf {} +
 	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so gateway/serving/http2/_session.c gateway/serving/http2/_session*.so
 

@@ -5,14 +5,14 @@
 # ///
 """Write the client's stubs, their .pyi and build/protos.binpb from the protos: `make protos`.
 
-Also the front's descriptors of the Open Inference Protocol.
+Also protos/google, which our protos import, and the front's descriptors of the Open Inference Protocol.
 
 The generators are pinned and run in an environment of their own (the block above, PEP 723): what grpcio-tools 1.80
 writes loads on protobuf 6.31 and later, and the servers run on a newer protobuf than it can.
 """
 
 import sys
-from importlib import resources
+from importlib import metadata, resources
 from pathlib import Path
 
 from google.api import annotations_pb2
@@ -27,11 +27,22 @@ DESCRIPTORS = PROTOS.parent / "build" / "protos.binpb"
 OPEN_INFERENCE = "inference/open_inference.proto"
 OPEN_INFERENCE_DESCRIPTORS = PROTOS.parent / "gateway" / "front" / "open_inference.binpb"
 
+# What our protos import, and what a refusal's details are. They are in the repository so that protoc and buf need
+# nothing but a clone.
+GOOGLE_SOURCES = [f"google/{name}.proto" for name in ("api/annotations", "api/http", "rpc/error_details", "rpc/status")]
+GOOGLE_README = """\
+# Files of googleapis
+
+Copies from the Python package googleapis-common-protos {version}, unchanged. Copyright Google LLC, Apache-2.0
+(client/LICENSE is the text). `make protos` writes them; `make lint` fails if they differ from the package's.
+"""
+
 
 def main() -> None:
     """Generate everything anew; fails with protoc's own words."""
     for old in (CLIENT / PACKAGE).glob("*_pb2*"):
         old.unlink()
+    copy_google()
     DESCRIPTORS.parent.mkdir(exist_ok=True)
     sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / PACKAGE).glob("*.proto"))
     services = [source for source in sources if source.endswith("_service.proto")]
@@ -42,10 +53,18 @@ def main() -> None:
     write_package(FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()))
 
 
+def copy_google() -> None:
+    """Copy the files of googleapis that users of the contract need from the installed package."""
+    package = Path(annotations_pb2.__file__).parents[2]
+    for source in GOOGLE_SOURCES:
+        (PROTOS / source).write_bytes((package / source).read_bytes())
+    version = metadata.version("googleapis-common-protos")
+    (PROTOS / "google" / "README.md").write_text(GOOGLE_README.format(version=version), encoding="utf-8")
+
+
 def run_protoc(sources: list[str], outputs: list[str]) -> None:
     """Run protoc over some sources with the include paths of this project."""
-    google_protos = Path(annotations_pb2.__file__).parents[2]
-    includes = [f"-I{PROTOS}", f"-I{google_protos}", f"-I{resources.files('grpc_tools') / '_proto'}"]
+    includes = [f"-I{PROTOS}", f"-I{resources.files('grpc_tools') / '_proto'}"]
     if status := protoc.main(["protoc", *includes, *outputs, *sources]):
         sys.exit(status)
 

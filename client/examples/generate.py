@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # /// script
 # requires-python = ">=3.11"
-# dependencies = ["grpcio-tools==1.80.0", "googleapis-common-protos==1.76.0"]
+# dependencies = ["grpcio-tools==1.80.0"]
 # ///
 """Stubs for the examples in other languages, from the protos: `generate.py go|typescript FOLDER`.
 
@@ -12,11 +12,9 @@ import sys
 from importlib import resources
 from pathlib import Path
 
-from google.api import annotations_pb2
 from grpc_tools import protoc
 
 PROTOS = Path(__file__).resolve().parents[2] / "protos"
-GOOGLE = Path(annotations_pb2.__file__).parents[2]
 PACKAGE = "orrery/inference/v1"
 # What a refusal carries, and what the annotations of our protos import.
 GOOGLE_SOURCES = [f"google/{name}.proto" for name in ("rpc/status", "rpc/error_details", "api/annotations", "api/http")]
@@ -25,7 +23,7 @@ GOOGLE_SOURCES = [f"google/{name}.proto" for name in ("rpc/status", "rpc/error_d
 def main(language: str, folder: Path) -> None:
     """Generate into a folder; fails with protoc's own words."""
     sources = sorted(str(path.relative_to(PROTOS)) for path in (PROTOS / PACKAGE).glob("*.proto"))
-    includes = [f"-I{PROTOS}", f"-I{GOOGLE}", f"-I{resources.files('grpc_tools') / '_proto'}"]
+    includes = [f"-I{PROTOS}", f"-I{resources.files('grpc_tools') / '_proto'}"]
     made = {"go": go, "typescript": typescript}[language](sources, folder)
     if status := protoc.main(["protoc", *includes, *made]):
         sys.exit(status)
