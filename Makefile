@@ -199,12 +199,10 @@ lock: $(UV) ## resolve the dependencies anew, with hashes
 clean: ## remove everything that can be made again
 	rm -rf .venv .tools build gen var *.egg-info client/*.egg-info
 	find gateway export client tests -name __pycache__ -prune -exec rm -rf {} +
-	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so gateway/serving/http2/_session.c gateway/serving/http2/_session*.so
+	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so
 
-$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx gateway/serving/http2/_session.pyx $(wildcard gateway/simulation/nbody/*.pyx gateway/simulation/nbody/*.h) | $(UV)
+$(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx $(wildcard gateway/simulation/nbody/*.pyx gateway/simulation/nbody/*.h) | $(UV)
 	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
-	@echo '#include <nghttp2/nghttp2.h>' | $${CC:-cc} -E - >/dev/null 2>&1 || \
-	    (echo "no nghttp2 to build with: apt-get install libnghttp2-dev (Debian), brew install libnghttp2"; exit 1)
 	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
 	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev
 	@touch $@

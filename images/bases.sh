@@ -8,7 +8,7 @@ mkdir -p "$folder"
 options='--aptopt=Acquire::Retries"5" --dpkgopt=path-exclude=/usr/share/doc/* --dpkgopt=path-exclude=/usr/share/man/* --dpkgopt=path-exclude=/usr/share/locale/* --dpkgopt=path-include=/usr/share/doc/*/copyright'
 # shellcheck disable=SC2086
 mmdebstrap --quiet --variant=minbase $options \
-    --include=ca-certificates,gcc,libc6-dev,libnghttp2-dev,python3-dev,python3-venv bookworm "$folder/build.tar"
+    --include=ca-certificates,gcc,libc6-dev,python3-dev,python3-venv bookworm "$folder/build.tar"
 # shellcheck disable=SC2086
 mmdebstrap --quiet --variant=extract $options \
     --include=base-files,libgomp1,libpython3.11-stdlib,libstdc++6,netbase,python3-minimal \

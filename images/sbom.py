@@ -16,8 +16,6 @@ from urllib.parse import quote
 
 _FILE = Path("/sbom.cdx.json")
 _DPKG = Path("/var/lib/dpkg/status")
-# What was copied from the base that built: a package, its version and its architecture a line.
-_COPIED = Path("/app/debian-packages.txt")
 
 
 def python_packages() -> Iterator[dict[str, Any]]:
@@ -38,14 +36,8 @@ def debian_packages() -> Iterator[dict[str, Any]]:
     for paragraph in _DPKG.read_text(encoding="utf-8").split("\n\n") if _DPKG.exists() else ():
         fields = Parser().parsestr(paragraph, headersonly=True)
         if fields["Package"]:
-            yield _debian_package(fields["Package"], fields["Version"], fields["Architecture"])
-    for line in _COPIED.read_text(encoding="utf-8").splitlines() if _COPIED.exists() else ():
-        yield _debian_package(*line.split())
-
-
-def _debian_package(name: str, version: str, architecture: str) -> dict[str, Any]:
-    purl = f"pkg:deb/debian/{quote(name)}@{quote(version)}?arch={architecture}"
-    return {"type": "library", "name": name, "version": version, "purl": purl}
+            purl = f"pkg:deb/debian/{quote(fields['Package'])}@{quote(fields['Version'])}?arch={fields['Architecture']}"
+            yield {"type": "library", "name": fields["Package"], "version": fields["Version"], "purl": purl}
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""gRPC over HTTP/2 by nghttp2, in the event loop's own thread: a tenth of what grpc.aio costs a call.
+"""gRPC over HTTP/2 in the event loop's own thread, at a tenth of grpc.aio's processor time a call.
 
-Both ends have a `link` (a session of nghttp2, `_session`, over a transport), read and write by `wire`'s rules, and hold
-back whoever is not read (`flow`). `server/` serves calls, `client/` makes them.
+Both ends have a `link` (a `session` of HTTP/2 over a transport), read and write by `wire`'s rules, and apply
+back-pressure (`flow`). `server/` serves calls, `client/` makes them.
 """
 
 from gateway.serving.http2.client import Call, Channel

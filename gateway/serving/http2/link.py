@@ -8,11 +8,14 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.serving.http2._session import ProtocolError, Session
+from gateway.serving.http2.session import ProtocolError, Session
 from gateway.serving.http2.tally import NUMBERS, Tally
 
+# Received bytes that may wait to be read: of one stream, and of all streams of a connection. A client limits only
+# single streams, so that an answer that nobody reads does not hold up the others.
 _STREAM_WINDOW: Final = 1024 * 1024
-_CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+_SERVER_CONNECTION_WINDOW: Final = 16 * 1024 * 1024
+_CLIENT_CONNECTION_WINDOW: Final = 2**31 - 1
 _MAX_FRAME_BYTES: Final = 128 * 1024
 # gRPC's own default for metadata is 8 KB, its hard limit 16.
 _MAX_HEADER_BYTES: Final = 16 * 1024
@@ -39,7 +42,7 @@ class Link(Session, asyncio.Protocol):
             is_client=is_client,
             max_streams=max_streams,
             stream_window=_STREAM_WINDOW,
-            connection_window=_CONNECTION_WINDOW,
+            connection_window=_CLIENT_CONNECTION_WINDOW if is_client else _SERVER_CONNECTION_WINDOW,
             max_frame_bytes=_MAX_FRAME_BYTES,
             max_header_bytes=_MAX_HEADER_BYTES,
         )
@@ -113,7 +116,7 @@ class Link(Session, asyncio.Protocol):
         if self._transport is None:
             return
         try:
-            while not self._paused and (data := self.take()):
+            while not self._paused and (data := self.data_to_send()):
                 self._transport.write(data)
         except ProtocolError:
             self.abort()

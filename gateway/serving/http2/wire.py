@@ -15,7 +15,8 @@ from typing import Final
 
 import grpc
 
-Headers = list[tuple[bytes, bytes]]
+from gateway.serving.http2.session_events import Headers
+
 Metadata = tuple[tuple[str, str | bytes], ...]
 Framed = tuple[bool, bytes]
 """A message as it came, and whether it is compressed."""

@@ -11,7 +11,8 @@ import grpc
 from gateway.serving.http2.client.ended import CANCELLED, LOST, Ended, by_http, by_reset, by_trailers
 from gateway.serving.http2.flow import Inbox, Outbox, wake
 from gateway.serving.http2.link import CANCEL
-from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Headers, Malformed, Unframed, prefix
+from gateway.serving.http2.session_events import Headers
+from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Malformed, Unframed, prefix
 
 if TYPE_CHECKING:
     from gateway.serving.http2.client.connection import Connection
@@ -111,7 +112,7 @@ class Attempt:
 
     # What its connection tells.
 
-    def headers_came(self, headers: Headers) -> None:
+    def headers_received(self, headers: Headers) -> None:
         """What an answer begins with, or what it ends with."""
         if self.ended is not None:
             return
@@ -133,7 +134,7 @@ class Attempt:
             except Malformed as error:
                 self.end(Ended(grpc.StatusCode.INTERNAL, error.details))
 
-    def data_came(self, data: bytes) -> int:
+    def body_received(self, data: bytes) -> int:
         """A part of an answer; returns how many bytes more may come."""
         if self.ended is not None:
             return len(data)
@@ -146,7 +147,7 @@ class Attempt:
             self.end(Ended(error.code, error.details))
             return len(data)
 
-    def data_left(self, queued: int) -> None:
+    def body_sent(self, queued: int) -> None:
         """A part of the request is on its way; so much is not."""
         self._outbox.set(queued)
 
@@ -173,5 +174,5 @@ class Attempt:
         self.answers.close()
 
     def _consumed(self, size: int) -> None:
-        self._connection.consumed(self._stream_id, size)
+        self._connection.release_credit(self._stream_id, size)
         self._connection.flush_soon()

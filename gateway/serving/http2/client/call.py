@@ -13,7 +13,8 @@ import grpc
 
 from gateway.serving.http2.client.attempt import Attempt, NoStreamLeft
 from gateway.serving.http2.client.ended import CANCELLED, TOO_LATE, Ended
-from gateway.serving.http2.wire import Headers, header_of, timeout_text
+from gateway.serving.http2.session_events import Headers
+from gateway.serving.http2.wire import header_of, timeout_text
 
 if TYPE_CHECKING:
     from gateway.serving.http2.client.channel import Channel

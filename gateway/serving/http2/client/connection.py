@@ -14,7 +14,7 @@ from gateway.serving.http2.client.attempt import Attempt, NoStreamLeft
 from gateway.serving.http2.link import Link
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.wire import Headers
+    from gateway.serving.http2.session_events import Headers
 
 # With calls under way and nothing heard for so long, the server is asked for a sign of life, and given so long for it.
 # Ours take a question every ten seconds.
@@ -104,26 +104,26 @@ class Connection(Link):
 
     # Session
 
-    def headers_came(self, stream_id: int, headers: Headers) -> None:
+    def headers_received(self, stream_id: int, headers: Headers) -> None:
         """The head of an answer, or its end."""
         if (attempt := self._attempts.get(stream_id)) is not None:
-            attempt.headers_came(headers)
+            attempt.headers_received(headers)
 
-    def data_came(self, stream_id: int, data: bytes) -> None:
+    def body_received(self, stream_id: int, data: bytes) -> None:
         """A part of an answer."""
         attempt = self._attempts.get(stream_id)
-        if (more := len(data) if attempt is None else attempt.data_came(data)) > 0:
-            self.consumed(stream_id, more)
+        if (more := len(data) if attempt is None else attempt.body_received(data)) > 0:
+            self.release_credit(stream_id, more)
 
     def peer_ended(self, stream_id: int) -> None:
         """An answer is whole."""
         if (attempt := self._attempts.get(stream_id)) is not None:
             attempt.peer_ended()
 
-    def data_left(self, stream_id: int, queued: int) -> None:
+    def body_sent(self, stream_id: int, queued: int) -> None:
         """A part of a request is on its way."""
         if (attempt := self._attempts.get(stream_id)) is not None:
-            attempt.data_left(queued)
+            attempt.body_sent(queued)
 
     def stream_closed(self, stream_id: int, code: int) -> None:
         """An attempt is over, one way or another."""
@@ -133,12 +133,12 @@ class Connection(Link):
         if self.is_done:
             self.flush_soon()
 
-    def settings_came(self) -> None:
+    def settings_received(self) -> None:
         """The server speaks HTTP/2."""
         if not self.ready.done():
             self.ready.set_result(None)
 
-    def notice_came(self) -> None:
+    def goaway_received(self) -> None:
         """The server takes no more calls here."""
         self.leave()
 

@@ -115,7 +115,7 @@ class Call:
         else:
             self._start(self._request)
 
-    def data_left(self, queued: int) -> None:
+    def body_sent(self, queued: int) -> None:
         """A part of the response is on its way; so much is not."""
         self._outbox.set(queued)
 
@@ -300,7 +300,7 @@ class Call:
             self._task.cancel()
 
     def _consumed(self, size: int) -> None:
-        self._connection.consumed(self._stream_id, size)
+        self._connection.release_credit(self._stream_id, size)
         self._connection.flush_soon()
 
     def _parsed(self, framed: Framed) -> Any:

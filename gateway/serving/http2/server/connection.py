@@ -13,10 +13,10 @@ import grpc
 
 from gateway.serving.http2.link import CLOSED_WITHIN_S, Link
 from gateway.serving.http2.server.call import Call
+from gateway.serving.http2.session_events import Headers
 from gateway.serving.http2.wire import (
     CONTENT_TYPE,
     RESPONSE,
-    Headers,
     Malformed,
     Unframed,
     metadata_of,
@@ -77,7 +77,7 @@ class Connection(Link):
 
     # Session
 
-    def headers_came(self, stream_id: int, headers: Headers) -> None:
+    def headers_received(self, stream_id: int, headers: Headers) -> None:
         """A call, or something else that is refused in HTTP's words."""
         said = dict(headers)
         if said.get(b":method") != b"POST":
@@ -96,17 +96,17 @@ class Connection(Link):
         self.server.tally.begin()
         call.begin()
 
-    def data_came(self, stream_id: int, data: bytes) -> None:
+    def body_received(self, stream_id: int, data: bytes) -> None:
         """A part of a call's request."""
         call = self._calls.get(stream_id)
         if call is None or call.done():
-            self.consumed(stream_id, len(data))
+            self.release_credit(stream_id, len(data))
             return
         try:
             if (more := call.feed(data)) > 0:
-                self.consumed(stream_id, more)
+                self.release_credit(stream_id, more)
         except Malformed as error:
-            self.consumed(stream_id, len(data))
+            self.release_credit(stream_id, len(data))
             call.refuse(error.code, error.details)
 
     def peer_ended(self, stream_id: int) -> None:
@@ -124,11 +124,11 @@ class Connection(Link):
         self.tally.end(well=well)
         self.server.tally.end(well=well)
 
-    def data_left(self, stream_id: int, queued: int) -> None:
+    def body_sent(self, stream_id: int, queued: int) -> None:
         """A part of a reply is on its way."""
         self._ping_strikes, self._pinged_s = 0, -inf
         if (call := self._calls.get(stream_id)) is not None:
-            call.data_left(queued)
+            call.body_sent(queued)
 
     def stream_closed(self, stream_id: int, code: int) -> None:
         """A call is over, one way or another."""
@@ -138,21 +138,21 @@ class Connection(Link):
         if self._closing and not self._calls:
             self.flush_soon()
 
-    def ping_came(self) -> None:
+    def ping_received(self) -> None:
         """A sign of life, asked for in season or not."""
         now_s = monotonic()
         if now_s - self._pinged_s < _PING_PERIOD_S:
             self._ping_strikes += 1
             if self._ping_strikes > _PING_STRIKES:
-                self.give_up(_ENHANCE_YOUR_CALM, b"too_many_pings")
+                self.terminate(_ENHANCE_YOUR_CALM, b"too_many_pings")
                 self._later(CLOSED_WITHIN_S, self.abort)
         self._pinged_s = now_s
 
-    def settings_came(self) -> None:
+    def settings_received(self) -> None:
         """The peer speaks HTTP/2."""
         self._handshake.cancel()
 
-    def pong_came(self) -> None:
+    def ping_acknowledged(self) -> None:
         """The peer has read the notice: what it begins from here on, it begins in spite of it."""
         self._no_more()
 
@@ -163,7 +163,7 @@ class Connection(Link):
         if self._closing or self._transport is None:
             return
         self._closing = True
-        self.give_notice()
+        self.send_shutdown_notice()
         self._later(_NOTICE_S, self._no_more)
         self.flush_soon()
 
@@ -183,7 +183,7 @@ class Connection(Link):
     def _no_more(self) -> None:
         if self._closing and not self._noticed:
             self._noticed = True
-            self.take_no_more()
+            self.send_goaway()
             self.flush_soon()
 
     def _grow_old(self) -> None:
