@@ -106,29 +106,38 @@ $(TRITON_CLIENT): | $(UV)
 	$(UV) pip install --quiet --python build/tritonclient 'tritonclient[grpc]==2.73.0'
 	@touch $@
 
-examples: build/examples/go/bin/tour build/examples/typescript/dist/tour.js models ## build the examples in Go and TypeScript, run all against the real system
-	$(BIN)/python -m pytest tests/contract/test_examples.py
+examples: models ## build the examples in Go, TypeScript and for browsers, as far as their tools are installed, and run all
+	@$(BIN)/python client/examples/build.py
+	$(BIN)/python -m pytest -r fE tests/contract/test_examples.py tests/contract/test_browser_example.py
 
 EXAMPLES := client/examples
-CONTRACT := $(wildcard protos/orrery/inference/v1/*.proto) $(EXAMPLES)/generate.py
+CONTRACT := $(wildcard protos/orrery/inference/v1/*.proto)
 
 # Without modules: everything Go needs is a Debian package (.ci/run names them).
 build/examples/go/bin/tour: export GO111MODULE = off
 build/examples/go/bin/tour: export GOFLAGS =
 build/examples/go/bin/tour: export GOPATH = $(CURDIR)/build/examples/go:/usr/share/gocode
 build/examples/go/bin/tour: export PATH := $(CURDIR)/build/examples/go/bin:$(PATH)
-build/examples/go/bin/tour: $(wildcard $(EXAMPLES)/go/*.go) $(CONTRACT) | $(UV)
+build/examples/go/bin/tour: $(wildcard $(EXAMPLES)/go/*.go) $(CONTRACT) $(EXAMPLES)/generate.py | $(UV)
 	go build -o build/examples/go/bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py go build/examples/go
 	go build -o $@ ./$(EXAMPLES)/go
 
-build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(CONTRACT) | $(UV)
+build/examples/typescript/dist/tour.js: $(wildcard $(EXAMPLES)/typescript/*) $(CONTRACT) $(EXAMPLES)/generate.py | $(UV)
 	mkdir -p build/examples/typescript/src
 	cp $(EXAMPLES)/typescript/*.json build/examples/typescript
 	cp $(EXAMPLES)/typescript/*.ts build/examples/typescript/src
 	cd build/examples/typescript && npm ci --silent --no-audit --no-fund --ignore-scripts
 	$(UV) run --quiet --no-project --script $(EXAMPLES)/generate.py typescript build/examples/typescript
 	cd build/examples/typescript && npx tsc
+
+# The sources without what npm makes beside them.
+build/examples/browser/dist/page.js: $(wildcard $(EXAMPLES)/browser/*.* $(EXAMPLES)/browser/src/*.ts) $(CONTRACT) buf.gen.yaml
+	mkdir -p build/examples/browser/src
+	cp $(EXAMPLES)/browser/*.* build/examples/browser
+	cp $(EXAMPLES)/browser/src/*.ts build/examples/browser/src
+	cd build/examples/browser && npm ci --silent --no-audit --no-fund --ignore-scripts
+	cd build/examples/browser && npm run --silent build
 
 schemathesis: models ## hold docs/openapi.json against the running edge with 300 requests of each method (minutes)
 	ORRERY_TEST_REQUESTS=300 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_edge_schemathesis.py

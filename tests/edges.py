@@ -143,3 +143,16 @@ def client_tls(ca, certificate=None, key=None):
     if certificate is not None:
         context.load_cert_chain(certificate, key)
     return context
+
+
+def in_flight(stack):
+    """Simulations in the pod."""
+    lines = ask(stack["simulation_metrics"], "/metrics").body.decode().splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("grpc_server_in_flight{"))
+
+
+def until(holds, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -4,13 +4,12 @@
 import base64
 import gzip
 import struct
-import time
 
 import grpc
 import pytest
 
 from orrery.inference import InferenceClient, InferenceError, v1
-from tests.edges import JSON, Edge, ask, example, problem_of
+from tests.edges import JSON, Edge, ask, example, in_flight, problem_of, until
 from tests.objects import eros
 
 PREDICT = "/orrery.inference.v1.PredictionService/Predict"
@@ -149,19 +148,6 @@ def test_a_deadline_reaches_the_pod(stack):
     reply = ask(stack["edge"], "/api/simulate", body, headers={**JSON, "grpc-timeout": "300m"})
     assert problem_of(reply)["reason"] == "DEADLINE_EXCEEDED"
     until(lambda: in_flight(stack) == 0)
-
-
-def in_flight(stack):
-    """Simulations in the pod."""
-    lines = ask(stack["simulation_metrics"], "/metrics").body.decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith("grpc_server_in_flight{"))
-
-
-def until(holds, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_the_edge_has_metrics_and_nothing_else_of_its_admin_page(stack):

@@ -2,19 +2,17 @@
 """The same tour of the contract in Python, Go and TypeScript, against the whole system: all say the same."""
 
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from client.examples import build
+from tests.examples import built
 from tests.pods import PROJECT_ROOT
 
 EXAMPLES = PROJECT_ROOT / "client" / "examples"
 NAMED = str(EXAMPLES / "named_orbits.json")
-GO = PROJECT_ROOT / "build" / "examples" / "go" / "bin" / "tour"
-TYPESCRIPT = PROJECT_ROOT / "build" / "examples" / "typescript" / "dist" / "tour.js"
 
 
 def run(*command):
@@ -28,14 +26,25 @@ def in_python(stack):
     return run(sys.executable, EXAMPLES / "tour.py", stack["front"])
 
 
-def built(target, *needed):
-    """The built example, or a skip that says what is missing."""
-    if missing := [what for what in needed if not (Path(what).exists() or shutil.which(what))]:
-        pytest.skip(f"not here: {', '.join(missing)}")
-    command = ["make", str(target.relative_to(PROJECT_ROOT))]
-    made = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
-    assert made.returncode == 0, made.stderr
-    return target
+def test_missing_tools_are_named_and_are_no_failure(tmp_path):
+    command = [sys.executable, str(EXAMPLES / "build.py")]
+    ended = subprocess.run(command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    go, typescript, browser = ended.stdout.splitlines()
+    assert go.startswith("go: not built, no go, protoc-gen-go-grpc")
+    assert "apt-get install golang-go " in go
+    node = "not built, no node, npm: install Node (Debian: apt-get install nodejs npm; macOS: brew install node)"
+    assert (typescript, browser) == (f"typescript: {node}", f"browser: {node}")
+
+
+def test_a_build_that_fails_is_a_failure_and_the_next_is_tried(monkeypatch, tmp_path, capsys):
+    broken = build.Example("build/examples/no-such-example", (), "")
+    absent = build.Example("build/examples/nothing", (str(tmp_path / "tool"),), "a tool")
+    monkeypatch.setattr(build, "EXAMPLES", {"broken": broken, "absent": absent})
+    with pytest.raises(SystemExit) as ended:
+        build.main([])
+    assert ended.value.code == "failed to build: broken"
+    assert capsys.readouterr().out == f"absent: not built, no {tmp_path / 'tool'}: install a tool\n"
 
 
 def test_the_tour_in_python_says_what_is_known(in_python):
@@ -58,10 +67,10 @@ def test_the_moon_and_2024_yr4(stack):
 
 
 def test_the_tour_in_go_says_the_same(stack, in_python):
-    tool = built(GO, "go", "protoc-gen-go-grpc", "/usr/share/gocode/src/google.golang.org/grpc")
+    tool = built(build.EXAMPLES["go"])
     assert run(tool, NAMED, stack["front"]) == in_python
 
 
 def test_the_tour_in_typescript_says_the_same(stack, in_python):
-    tool = built(TYPESCRIPT, "node", "npm")
+    tool = built(build.EXAMPLES["typescript"])
     assert run("node", tool, NAMED, stack["front"]) == in_python
