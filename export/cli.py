@@ -11,26 +11,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from typing import Any, Final
 
 from export import paths, studies
 from export.data import catalogue, sources
 from export.data.write_dataset import DATASET_SEED
+from export.display import Console, Table, show_published, showing_progress
 from export.errors import ExportError
 from export.publishing import history, infra_check, publish
-from export.publishing.manifest_checks import numbers
 from export.retraining import command as retraining_command
 from export.retraining import consensus, ledger
 from export.rollout import config as configs
 from export.rollout.store import CHALLENGERS
-
-if TYPE_CHECKING:
-    from export.publishing.publish import Published
 
 MODEL_NAMES: Final = ("neo_classifier", "neo_anomaly")
 
@@ -102,8 +94,7 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is 0 unless it failed."""
     console = Console()
-    handler = RichHandler(console=console, show_path=False, show_time=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler])
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     options = _parser().parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         # Asked to end, end as after an error: what is staged goes, and the pods that serve candidates end.
@@ -122,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _load(options: argparse.Namespace, console: Console) -> catalogue.Catalogue:
     services = () if options.offline else sources.SERVICES
     found = catalogue.load(options.catalogue, options.cache, refresh=options.refresh, services=services)
-    console.print(f"{found.provenance.kind}: {found.provenance.description}", markup=False)
+    console.print(f"{found.provenance.kind}: {found.provenance.description}", markup=False, soft_wrap=True)
     return found
 
 
@@ -148,29 +139,21 @@ def _study(
     console: Console,
 ) -> int:
     found = _load(options, console)
-    with _bar(console) as bar:
-        task = bar.add_task("starting", total=1.0)
-        said = study(found, options, lambda what, fraction: bar.update(task, description=what, completed=fraction))
-    console.print(said, markup=False)
+    with showing_progress(console, "starting") as progress:
+        outcome = study(found, options, progress)
+    console.print(outcome, markup=False)
     return 0
-
-
-def _bar(console: Console) -> Progress:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=console)
 
 
 def _train(options: argparse.Namespace, console: Console) -> int:
     present = {name: publish.versions(options.store, name) for name in MODEL_NAMES}
     if options.if_absent and all(present.values()):
         newest = ", ".join(f"{name} {numbers[-1]}" for name, numbers in present.items())
-        console.print(f"models are already in {options.store}: {newest}; nothing to do", markup=False)
+        console.print(f"models are already in {options.store}: {newest}; nothing to do", markup=False, soft_wrap=True)
         return 0
     started = time.monotonic()
     found = _load(options, console)
-    with _bar(console) as bar:
-        task = bar.add_task("importing tensorflow", total=1.0)
-
+    with showing_progress(console, "importing tensorflow") as progress:
         # Tensorflow takes ten seconds that other commands need not wait.
         from export.classifier import job as network  # noqa: PLC0415 - said above
         from export.forest import job as forest  # noqa: PLC0415 - said above
@@ -182,10 +165,6 @@ def _train(options: argparse.Namespace, console: Console) -> int:
             network_scale = replace(network_scale, training=replace(network_scale.training, seed=options.seed))
             forest_scale = replace(forest_scale, forest=replace(forest_scale.forest, seed=options.seed))
         version = publish.new_version()
-
-        def progress(what: str, fraction: float) -> None:
-            bar.update(task, description=what, completed=fraction)
-
         with infra_check.anomaly_pod() as anomaly_pod, infra_check.model_server() as model_server:
             published = [
                 forest.publish_anomaly(
@@ -205,19 +184,14 @@ def _train(options: argparse.Namespace, console: Console) -> int:
         for one in published:
             publish.verify(one.folder)
             history.write_history(options.store, one.manifest.name)
-    _show(published, console)
-    console.print(f"took {time.monotonic() - started:.0f} s")
+    show_published(published, console)
+    console.print(f"took {time.monotonic() - started:.0f} s; `make serve` serves them")
     return 0
 
 
 def _retrain(options: argparse.Namespace, console: Console) -> int:
     """Train challengers from what is new, and hold them against the champions; nothing is deployed."""
-    with _bar(console) as bar:
-        task = bar.add_task("looking for what is new", total=1.0)
-
-        def progress(what: str, fraction: float) -> None:
-            bar.update(task, description=what, completed=fraction)
-
+    with showing_progress(console, "looking for what is new") as progress:
         store: Path = options.store
         found = retraining_command.current_catalogue(
             options.catalogue, options.cache, store, offline=options.offline, progress=progress
@@ -242,55 +216,10 @@ def _drift_report(options: argparse.Namespace, console: Console) -> int:
 
     found = _load(options, console)
     serving = configs.serving(configs.of_store(options.store), MODEL_NAMES[0])
-    with _bar(console) as bar:
-        task = bar.add_task("starting", total=1.0)
-        path = drift_report.write(
-            found, options.store, options.folder, options.metrics, serving,
-            lambda what, fraction: bar.update(task, description=what, completed=fraction),
-        )  # fmt: skip
+    with showing_progress(console, "starting") as progress:
+        path = drift_report.write(found, options.store, options.folder, options.metrics, serving, progress)
     console.print(f"wrote {path}", markup=False)
     return 0
-
-
-def _show(published: Sequence["Published"], console: Console) -> None:
-    for one in published:
-        manifest = one.manifest
-        data = manifest.training_data
-        table = Table("measure", "value", title=f"{manifest.name} {manifest.version}", title_justify="left")
-        table.add_row("variant", manifest.variant)
-        table.add_row("learnt from", f"{data['kind']}, {data['rows']} objects, {data['date']}")
-        for measure, value in _measures(manifest):
-            table.add_row(measure, value)
-        console.print(table)
-        console.print(str(one.folder), markup=False)
-
-
-def _measures(manifest: publish.Manifest) -> list[tuple[str, str]]:
-    if "by_date" not in manifest.metrics:
-        threshold = f"{manifest.details['score_threshold']:.4f}"
-        return [
-            ("unusual from score", threshold),
-            *((name, f"{value:.4g}") for name, value in numbers(manifest.metrics)),
-        ]
-    judged = manifest.metrics["by_date"]
-    rows = [
-        (
-            "judged by",
-            f"{judged['all']['objects']:.0f} objects reported from {manifest.details['by_date_first_year']} on",
-        ),
-    ]
-    if "accuracy" in judged["orbit_class"]:
-        rows.append(("orbit class accuracy", f"{judged['orbit_class']['accuracy']:.4f}"))
-    for part, words in (("all", "all"), ("h_at_most_22", "H <= 22")):
-        rows += [
-            (f"{measure.replace('_', ' ')}, {words}", f"{judged[part][measure]:.4f}")
-            for measure in ("average_precision", "f1", "expected_calibration_error")
-            if measure in judged[part]
-        ]
-    for variant, figures in manifest.details["variants"].items():
-        size, precision = figures["weight_bytes"], figures["validation_average_precision"]
-        rows.append((variant, f"{size['plain']} bytes, {size['gzip']} gzipped, average precision {precision:.4f}"))
-    return rows
 
 
 def _verify(options: argparse.Namespace, console: Console) -> int:

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -35,6 +36,20 @@ _HEADERS: Final = {"User-Agent": "orrery-inference-export/0.1"}
 
 class FetchError(ExportError):
     """A service gave no usable answer, however often it was asked."""
+
+
+class UnreachableError(FetchError):
+    """No connection to a service could be made.
+
+    Attributes:
+        host: that was to be reached, with its port where the address has one.
+        reason: why not, as the system puts it.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"no answer from {url}: {reason}")
+        self.host = urlsplit(url).netloc
+        self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +114,8 @@ class Fetcher:
                     reply = client.get(url, params=parameters, headers=headers)
                 except (httpx.RemoteProtocolError, httpx.ReadError, httpx.ReadTimeout) as error:
                     reason = _one_line(error)
+                except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                    raise UnreachableError(url, _one_line(error)) from error
                 except (httpx.HTTPError, httpx.InvalidURL) as error:
                     raise FetchError(f"no answer from {url}: {_one_line(error)}") from error
                 else:

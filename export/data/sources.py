@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from export.data.fetch import Download, Fetcher, FetchError
+from export.data.fetch import Download, Fetcher, FetchError, UnreachableError
 from export.data.sbdb import SbdbQuery
 from export.progress import Progress, silent
 
@@ -63,13 +63,27 @@ def online(
 ) -> Iterator[Download]:
     """What the services answer, one after the other; a later one is asked only if the caller goes on."""
     patient = fetcher or Fetcher()
+    unreachable: list[UnreachableError] = []
     for service in services:
         try:
             download = service.fetch(patient, folder, progress)
+        except UnreachableError as error:
+            unreachable.append(error)
+            continue
         except FetchError as error:
             LOGGER.warning("catalogue: %s; trying the next source", error)
             continue
+        _warn(unreachable)
         yield download
+    _warn(unreachable)
+
+
+def _warn(unreachable: list[UnreachableError]) -> None:
+    """Name all hosts out of reach in one line, and forget them."""
+    if unreachable:
+        hosts = ", ".join(dict.fromkeys(error.host for error in unreachable))
+        LOGGER.warning("catalogue: out of reach: %s (%s)", hosts, unreachable[-1].reason)
+        unreachable.clear()
 
 
 def package_data_file() -> Path | None:

@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import asdict
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
@@ -72,7 +73,7 @@ def test_first_service_that_answers_is_cached_for_later(tmp_path: Path, serve, n
     with caplog.at_level(logging.WARNING):
         fetched = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
     assert len(caplog.messages) == 1
-    assert nobody.url in caplog.messages[0]
+    assert urlsplit(nobody.url).netloc in caplog.messages[0]
     assert (len(second.asked), len(third.asked)) == (1, 0)
 
     again = catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
@@ -83,6 +84,16 @@ def test_first_service_that_answers_is_cached_for_later(tmp_path: Path, serve, n
 
     catalogue.load(None, tmp_path, services=services, fetcher=fetcher(), refresh=True)
     assert len(second.asked) == 2
+
+
+def test_sources_out_of_reach_are_named_in_one_line(tmp_path: Path, serve, nobody, no_package: None, caplog) -> None:
+    services = [nobody, PublishedFile("http://catalogue.invalid/nea.txt"), PublishedFile(serve(Answer(b"", 404)).url)]
+    with caplog.at_level(logging.WARNING):
+        catalogue.load(None, tmp_path, services=services, fetcher=fetcher())
+    out_of_reach = [text for text in caplog.messages if "out of reach" in text]
+    assert len(out_of_reach) == 1
+    assert f"{urlsplit(nobody.url).netloc}, catalogue.invalid (" in out_of_reach[0]
+    assert any("HTTP 404" in text for text in caplog.messages)
 
 
 def test_a_broken_or_tiny_reply_sends_on_to_the_next(tmp_path: Path, serve, no_package: None, caplog) -> None:
