@@ -7,9 +7,11 @@ import socket
 from functools import partial
 from pathlib import Path
 
-from gateway import anomaly, feedback, front
+from gateway.anomaly import app as anomaly
 from gateway.anomaly.settings import AnomalySettings
+from gateway.feedback import app as feedback
 from gateway.feedback.settings import FeedbackSettings
+from gateway.front import app as front
 from gateway.front.settings import FrontSettings
 from gateway.serving import server
 
@@ -65,7 +67,7 @@ async def running_front(**settings):
             **settings,
         }
     )
-    async with server.running(chosen, partial(front.app.mount, chosen)) as pod:
+    async with server.running(chosen, partial(front.mount, chosen)) as pod:
         yield pod
 
 
@@ -75,7 +77,7 @@ async def running_anomaly(**settings):
     chosen = AnomalySettings(
         **{"address": ANYWHERE, "metrics_address": ANYWHERE, "poll_s": 0.1, "grace_s": 1.0, **settings}
     )
-    async with server.running(chosen, partial(anomaly.app.mount, chosen)) as pod:
+    async with server.running(chosen, partial(anomaly.mount, chosen)) as pod:
         yield pod
 
 
@@ -85,5 +87,5 @@ async def running_feedback(**settings):
     chosen = FeedbackSettings(
         **{"address": ANYWHERE, "metrics_address": ANYWHERE, "health_period_s": 0.1, "grace_s": 1.0, **settings}
     )
-    async with server.running(chosen, partial(feedback.app.mount, chosen), "feedback") as pod:
+    async with server.running(chosen, partial(feedback.mount, chosen), "feedback") as pod:
         yield pod

@@ -34,6 +34,7 @@ class Forests:
         self._threads = threads
         self._loaded: dict[int, Forest] = {}
         self._refused: set[int] = set()
+        self._waits = False
 
     @property
     def ready(self) -> bool:
@@ -67,7 +68,11 @@ class Forests:
 
     def refresh(self) -> None:
         """Load new versions and let old ones go. A version that cannot be served is refused once and said so."""
-        wanted = sorted(set(self._published()) - self._refused)[-self._kept :]
+        published = self._published()
+        if not published and not self._waits:
+            self._waits = True
+            log.warning("no forest is published yet, waiting for one", folder=str(self._folder))
+        wanted = sorted(set(published) - self._refused)[-self._kept :]
         loaded = {version: forest for version, forest in self._loaded.items() if version in wanted}
         for version in wanted:
             if version in loaded:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from gateway.serving.environment import ListenAddress
 from gateway.serving.settings import ModelStoreSettings, ServingSettings
 
 
@@ -15,8 +16,8 @@ class AnomalySettings(ServingSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_ANOMALY_", frozen=True, protected_namespaces=())
 
-    address: str = "127.0.0.1:50052"
-    metrics_address: str = "127.0.0.1:9102"
+    address: ListenAddress = "127.0.0.1:50052"
+    metrics_address: ListenAddress = "127.0.0.1:9102"
 
     model_store: Path = Field(default_factory=lambda: ModelStoreSettings().model_store)
     forest_name: str = "neo_anomaly"

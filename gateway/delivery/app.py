@@ -6,26 +6,31 @@ import sys
 import threading
 
 import structlog
-from pydantic import ValidationError
 
 from gateway.delivery.carrier import Carrier
 from gateway.delivery.published import SourceUnavailable
 from gateway.delivery.settings import DeliverySettings
 from gateway.serving import logs
+from gateway.serving.listening import require_free
 from gateway.serving.metrics import MetricsEndpoint
+from gateway.serving.starting import CannotStart
 
 log = structlog.get_logger()
 
 
 def main() -> None:
-    """Exits with 1 where a model has no version in the store at the end, or the settings make no sense."""
+    """Exits with 1 where a model has no version in the store at the end.
+
+    Raises:
+        CannotStart: settings make no sense, or the address of metrics is taken.
+    """
     arguments = sys.argv[1:]
     if arguments not in ([], ["--follow"]):
         sys.exit("usage: python -m gateway deliver [--follow]")
-    try:
-        settings = DeliverySettings()  # type: ignore[call-arg]  # from the environment
-    except ValidationError as error:
-        sys.exit(str(error))
+    settings = DeliverySettings()  # type: ignore[call-arg]  # from the environment
+    settings.require_files()
+    if arguments:
+        require_free({"deliver": settings})
     logs.configure("delivery", settings.log_level)
     # A process without a parent ignores signals that it does not ask for.
     stop = threading.Event()
@@ -34,8 +39,7 @@ def main() -> None:
     try:
         carrier = Carrier(settings)
     except (SourceUnavailable, OSError, ValueError) as error:
-        log.error("cannot deliver", error=str(error))  # noqa: TRY400  # the sentence says it all
-        sys.exit(1)
+        raise CannotStart(str(error)) from error
     if arguments:
         _follow(carrier, settings, stop)
     else:

@@ -5,16 +5,17 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from gateway.serving.settings import MIB, ModelStoreSettings
+from gateway.serving.environment import File, ListenAddress, Settings
+from gateway.serving.settings import MIB, LogLevel, ModelStoreSettings
 
 
 def _split(value: Any) -> Any:
     return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
 
 
-class DeliverySettings(BaseSettings):
+class DeliverySettings(Settings):
     """Where published models are, which are wanted, and where they go."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_DELIVERY_", frozen=True, protected_namespaces=())
@@ -32,10 +33,10 @@ class DeliverySettings(BaseSettings):
     keep_versions: int = Field(default=3, ge=1)
     # How often a follower looks for new versions, and where it shows its metrics.
     every_s: float = Field(default=30.0, gt=0)
-    metrics_address: str = "127.0.0.1:9105"
+    metrics_address: ListenAddress = "127.0.0.1:9105"
 
     # Ed25519 public key (PEM). Set: only versions whose SHA256SUMS it signed (SHA256SUMS.sig) are delivered.
-    public_key_file: Path | None = None
+    public_key_file: File | None = None
     # No file of a model is larger.
     max_file_bytes: int = Field(default=1024 * MIB, ge=MIB)
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"

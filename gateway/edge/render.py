@@ -13,7 +13,8 @@ import jinja2
 from gateway.edge.lua_tables import lua_tables
 from gateway.edge.rest import descriptor_set, rest_methods, services
 from gateway.edge.settings import EdgeSettings
-from gateway.serving.settings import PROJECT_ROOT, split_address
+from gateway.serving.environment import split_address
+from gateway.serving.settings import PROJECT_ROOT
 from gateway.serving.transport import UnsafeSettings
 from orrery.inference.channel import is_loopback
 
@@ -117,7 +118,7 @@ def _copy_pages(folder: Path) -> None:
     # Read as data: the package around Swagger UI is for Flask.
     package = importlib.util.find_spec("flask_swagger_ui")
     if package is None or package.origin is None:
-        raise ModuleNotFoundError("flask-swagger-ui is not installed: the extra `edge` has it")
+        raise ModuleNotFoundError("no module flask_swagger_ui", name="flask_swagger_ui")
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         shutil.copyfile(Path(package.origin).parent / "dist" / name, folder / name)
 

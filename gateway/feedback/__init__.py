@@ -1,4 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The feedback pod: citizens' votes, kept, and what they amount to."""
-
-from gateway.feedback.commands import main as main

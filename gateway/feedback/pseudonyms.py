@@ -20,6 +20,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from gateway.feedback.settings import StoreSettings
+from gateway.serving.environment import InvalidSettings
 
 FILE_NAME: Final = "secret"
 MIN_SECRET_CHARACTERS: Final = 32
@@ -75,7 +76,9 @@ def read_secret(settings: StoreSettings) -> SecretStr:
     if settings.secret_file is not None:
         return SecretStr(settings.secret_file.read_text(encoding="utf-8").strip())
     if settings.database_url is not None or settings.database_url_file is not None:
-        raise ValueError("set ORRERY_FEEDBACK_SECRET_FILE or ORRERY_FEEDBACK_SECRET: pods that share a store share it")
+        raise InvalidSettings(
+            "set ORRERY_FEEDBACK_SECRET_FILE or ORRERY_FEEDBACK_SECRET: pods that share a store share it"
+        )
     return SecretStr(_made_once(settings.folder / FILE_NAME))
 
 

@@ -4,12 +4,13 @@
 from pathlib import Path
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from gateway.serving.environment import File, ListenAddress, Settings
 from gateway.serving.settings import PROJECT_ROOT, ServingSettings
 
 
-class StoreSettings(BaseSettings):
+class StoreSettings(Settings):
     """Where votes are kept; what the pod and its commands share."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_FEEDBACK_", frozen=True, protected_namespaces=())
@@ -18,11 +19,11 @@ class StoreSettings(BaseSettings):
     folder: Path = PROJECT_ROOT / "var" / "feedback"
     # "postgresql://user:password@host/database": the store of many pods. It, or a file that holds it; neither: SQLite.
     database_url: SecretStr | None = None
-    database_url_file: Path | None = None
+    database_url_file: File | None = None
     # What contributors' tokens are hashed under: 32 characters or more, the same for as long as the store lives. It, or
     # a file that holds it; neither, and the store embedded: made at the first start.
     secret: SecretStr | None = None
-    secret_file: Path | None = None
+    secret_file: File | None = None
 
     # Bring an older store's tables up to date at the start; else the pod waits until `feedback migrate` has.
     migrate: bool = True
@@ -36,8 +37,8 @@ class FeedbackSettings(ServingSettings, StoreSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_FEEDBACK_", frozen=True, protected_namespaces=())
 
-    address: str = "127.0.0.1:50054"
-    metrics_address: str = "127.0.0.1:9104"
+    address: ListenAddress = "127.0.0.1:50054"
+    metrics_address: ListenAddress = "127.0.0.1:9104"
 
     # Most of them wait for the disk: so many are answered within a second.
     calls_under_way: int = Field(default=512, ge=1)

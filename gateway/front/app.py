@@ -46,20 +46,23 @@ async def mount(
     """Serve all services while entered; their health follows their backends."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def channel_to(address: str) -> Channel:
-            return await stack.enter_async_context(open_channel(address, settings.max_message_bytes))
+        async def channel_to(field: str) -> Channel:
+            with settings.naming(field):
+                channel = open_channel(getattr(settings, field), settings.max_message_bytes)
+            return await stack.enter_async_context(channel)
 
-        models = TensorFlowServing(await channel_to(settings.model_server_address), settings.classifier_name)
-        anomaly = await channel_to(settings.anomaly_address)
-        simulation = await channel_to(settings.simulation_address)
-        feedback = await channel_to(settings.feedback_address)
+        models = TensorFlowServing(await channel_to("model_server_address"), settings.classifier_name)
+        anomaly = await channel_to("anomaly_address")
+        simulation = await channel_to("simulation_address")
+        feedback = await channel_to("feedback_address")
 
         shared = None
         if settings.cache_redis_url is not None:
             module = importlib.import_module("gateway.front.shared_cache")
-            shared = module.SharedPredictions(
-                settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
-            )
+            with settings.naming("cache_redis_url"):
+                shared = module.SharedPredictions(
+                    settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
+                )
             stack.push_async_callback(shared.close)
         judges = Judges(models, settings)
         rollout = Rollout(judges, models, settings)

@@ -4,6 +4,7 @@
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
+from gateway.serving.environment import ListenAddress
 from gateway.serving.settings import ServingSettings
 
 
@@ -12,8 +13,8 @@ class FrontSettings(ServingSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_FRONT_", frozen=True, protected_namespaces=())
 
-    address: str = "127.0.0.1:50051"
-    metrics_address: str = "127.0.0.1:9101"
+    address: ListenAddress = "127.0.0.1:50051"
+    metrics_address: ListenAddress = "127.0.0.1:9101"
 
     # gRPC targets; in a cluster headless names: "dns:///anomaly:50052".
     model_server_address: str = "127.0.0.1:8500"

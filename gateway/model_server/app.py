@@ -4,7 +4,6 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from gateway.model_server.servicers import ModelServicer, PredictionServicer
 from gateway.model_server.settings import ModelServerSettings
 from gateway.model_server.status_http import StatusEndpoint
 from gateway.serving import logs, loops
+from gateway.serving.environment import split_address
 from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
-from gateway.serving.settings import split_address
+from gateway.serving.starting import CannotStart
 
 __all__ = ["ModelServer", "RunningModelServer", "build_server", "run", "running", "serve"]
 
@@ -115,13 +115,16 @@ async def serve(settings: ModelServerSettings) -> None:
 
 
 def run(settings: ModelServerSettings) -> None:
-    """The main function: log, serve, and say plainly why not."""
+    """Serve; the main function.
+
+    Raises:
+        CannotStart: why it does not.
+    """
     logs.configure("model-server", settings.log_level)
     try:
         loops.run(serve(settings))
     except (Refusal, OSError) as error:
-        log.error("cannot serve", error=str(error))  # noqa: TRY400  # the sentence says it all; no traceback is needed
-        sys.exit(1)
+        raise CannotStart(str(error)) from error
 
 
 @contextlib.asynccontextmanager

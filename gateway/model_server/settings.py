@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from gateway.serving.settings import PROJECT_ROOT, ModelStoreSettings
+from gateway.serving.environment import File, ListenAddress, Settings
+from gateway.serving.settings import PROJECT_ROOT, LogLevel, ModelStoreSettings
 
 _CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
@@ -30,19 +31,19 @@ def _config_file(store: Path) -> Path:
     return own if own.exists() else PROJECT_ROOT / "serving_config" / "models.config"
 
 
-class ModelServerSettings(BaseSettings):
+class ModelServerSettings(Settings):
     """What the embedded model server needs to know; names follow tensorflow_model_server's flags where they match."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_MODEL_SERVER_", frozen=True, protected_namespaces=())
 
     # host:port of the gRPC services; port 0 takes a free one.
-    address: str = "127.0.0.1:8500"
+    address: ListenAddress = "127.0.0.1:8500"
     # host:port of GET /v1/models/<name> and /monitoring/prometheus/metrics; port 0 takes a free one.
-    status_address: str = "127.0.0.1:8501"
-    log_level: str = "INFO"
+    status_address: ListenAddress = "127.0.0.1:8501"
+    log_level: LogLevel = "INFO"
 
     # Default: the model store's own where there is one (`python -m export rollout` writes it), else the shipped one.
-    model_config_file: Path = Field(default_factory=lambda: _config_file(ModelStoreSettings().model_store))
+    model_config_file: File = Field(default_factory=lambda: _config_file(ModelStoreSettings().model_store))
     # What "/models" of a base_path means here. Default: the model store (ORRERY_MODEL_STORE, else var/models).
     models_root: Path = Field(default_factory=lambda: ModelStoreSettings().model_store)
     # How often to look for version folders, and at the config file; 0 looks once, at the start.

@@ -14,7 +14,7 @@ from tensorflow_serving.apis import get_model_status_pb2
 
 from gateway.model_server.core import ModelServer
 from gateway.model_server.errors import Refusal
-from gateway.serving.settings import split_address
+from gateway.serving.environment import split_address
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _MODEL_PATH = re.compile(r"/v1/models/([^/:]+)(?:/versions/([0-9]{1,18}))?")

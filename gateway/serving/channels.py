@@ -20,6 +20,7 @@ from gateway.serving.errors import (
     ServingError,
 )
 from gateway.serving.http2 import Channel
+from gateway.serving.http2.client.target import parse_target
 from gateway.serving.server import NOT_SERVING, SERVING
 from gateway.serving.settings import BackendSettings
 from gateway.serving.transport import client_tls
@@ -37,16 +38,19 @@ def open_channel(address: str, max_message_bytes: int, security: BackendSettings
         security: certificates; `ORRERY_BACKEND_…` unless given.
 
     Raises:
-        UnsafeSettings: plaintext across a network that nothing allows.
-        OSError: a certificate cannot be read.
-        ValueError: it, or the address, makes no sense.
+        CannotStart: plaintext across a network that nothing allows, or a certificate that makes no sense.
+        ValueError: the address makes no sense.
     """
     settings = security or BackendSettings()
+    settings.require_files()
     target = address.removeprefix("plaintext:")
+    parse_target(target)
+    with settings.naming("ca_file", "certificate_file", "key_file"):
+        tls = None if target != address else client_tls(target, settings)
     return Channel(
         target,
         max_message_bytes=max_message_bytes,
-        tls=None if target != address else client_tls(target, settings),
+        tls=tls,
         server_name=settings.server_name or None,
     )
 

@@ -16,9 +16,10 @@ import structlog
 from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from gateway.drift import Reference, judge
+from gateway.serving.environment import Settings
 
 PSI = Gauge(
     "orrery_drift_psi", "Population stability index against the training population.", ["model", "window", "feature"]
@@ -38,7 +39,7 @@ _SLOTS: Final = 12
 Counts: TypeAlias = list[NDArray[np.int64]]
 
 
-class DriftSettings(BaseSettings):
+class DriftSettings(Settings):
     """How drift is watched: `ORRERY_DRIFT_…`, the same in every pod."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_DRIFT_", frozen=True)

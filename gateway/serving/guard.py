@@ -94,8 +94,7 @@ def build_guard(settings: ServingSettings) -> Guard | None:
     """The guard that the settings ask for; None where they ask for none.
 
     Raises:
-        OSError: a file with secrets or keys cannot be read.
-        ValueError: it makes no sense.
+        CannotStart: a setting, or a file with secrets or keys, makes no sense.
     """
     authenticator = _authenticator(settings)
     buckets = _buckets(settings)
@@ -114,8 +113,11 @@ def _authenticator(settings: ServingSettings) -> Authenticator | None:
         return None
     signed: TokenReader | None = None
     if settings.jwt_key_file is not None:
-        signed = importlib.import_module("gateway.serving.signed_tokens").SignedTokens(settings).identity_of
-    return Authenticator(_known_callers(settings), signed)
+        module = importlib.import_module("gateway.serving.signed_tokens")
+        with settings.naming("jwt_key_file"):
+            signed = module.SignedTokens(settings).identity_of
+    with settings.naming("callers_file" if settings.callers_file else "callers"):
+        return Authenticator(_known_callers(settings), signed)
 
 
 def _known_callers(settings: ServingSettings) -> Callable[[], KnownCallers]:
@@ -133,7 +135,8 @@ def _buckets(settings: ServingSettings) -> Buckets | None:
     if settings.quota_redis_url is None:
         return LocalBuckets(quota, settings.quota_max_callers)
     module = importlib.import_module("gateway.serving.redis_quotas")
-    buckets: Buckets = module.RedisBuckets(quota, settings.quota_redis_url.get_secret_value())
+    with settings.naming("quota_redis_url"):
+        buckets: Buckets = module.RedisBuckets(quota, settings.quota_redis_url.get_secret_value())
     return buckets
 
 

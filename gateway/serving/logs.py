@@ -3,6 +3,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 
 import structlog
 
@@ -35,6 +36,16 @@ def configure(pod: str, level: str) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def report_failure(pod: str, causes: Sequence[str]) -> None:
+    """Write why a pod cannot start to standard error, each cause in a line: plain on a terminal, else as in its log."""
+    if sys.stderr.isatty():
+        sys.stderr.writelines(f"{pod} cannot start: {cause}\n" for cause in causes)
+        return
+    configure(pod, "INFO")
+    for cause in causes:
+        structlog.get_logger().error("cannot start", error=cause)
 
 
 def name_call(

@@ -7,7 +7,7 @@ Names follow go-grpc-middleware's, which dashboards and alert rules of the field
 from prometheus_client import Counter, start_http_server
 
 from gateway.serving import loop_metrics
-from gateway.serving.settings import split_address
+from gateway.serving.environment import split_address
 
 STARTED = loop_metrics.Counter("grpc_server_started_total", "Calls begun.", ["grpc_service", "grpc_method"])
 HANDLED = loop_metrics.Counter(

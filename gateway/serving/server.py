@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import importlib
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -18,13 +17,16 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from gateway.serving import logs, loops
 from gateway.serving.channelz import add_channelz
+from gateway.serving.environment import split_address
 from gateway.serving.guard import build_guard
 from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
+from gateway.serving.listening import require_free
 from gateway.serving.metrics import MetricsEndpoint
 from gateway.serving.served_method import Hooks
-from gateway.serving.settings import ServingSettings, split_address
-from gateway.serving.transport import UnsafeSettings, require_safe, server_tls
+from gateway.serving.settings import ServingSettings
+from gateway.serving.starting import CannotStart
+from gateway.serving.transport import TLS_FIELDS, require_safe, server_tls
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -56,11 +58,14 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
         name: the pod's name in traces and error reports.
 
     Raises:
-        UnsafeSettings: they would open the pod to a network unprotected.
-        OSError: an address is taken, or a file of certificates or secrets cannot be read.
-        ValueError: such a file makes no sense.
+        CannotStart: settings would open the pod to a network unprotected, name a file that cannot be read, or an
+            address that is taken; or a file of certificates or secrets makes no sense.
+        OSError: an address was taken in the meantime.
+        ValueError: a setting makes no sense to a service.
     """
     require_safe(settings)
+    settings.require_files()
+    require_free({name: settings})
     host, _ = split_address(settings.address)
     async with contextlib.AsyncExitStack() as stack:
         metrics = MetricsEndpoint(settings.metrics_address)
@@ -75,7 +80,9 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
             max_connection_age_s=settings.max_connection_age_s,
             max_connection_age_grace_s=settings.max_connection_age_grace_s,
         )
-        bound = server.bind(*split_address(settings.address), server_tls(settings))
+        with settings.naming(*TLS_FIELDS):
+            tls = server_tls(settings)
+        bound = server.bind(*split_address(settings.address), tls)
         stack.callback(server.close)
         checks = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
@@ -107,7 +114,8 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
         tracing = module.Tracing(settings.tracing_endpoint, name, settings.tracing_share)
     if settings.errors_dsn is not None:
         module = importlib.import_module("gateway.serving.error_reports")
-        reports = module.ErrorReports(settings.errors_dsn.get_secret_value(), name)
+        with settings.naming("errors_dsn"):
+            reports = module.ErrorReports(settings.errors_dsn.get_secret_value(), name)
     try:
         yield Hooks(
             guard=guard,
@@ -151,13 +159,12 @@ def run(name: str, settings: ServingSettings, mount: Mount) -> None:
         name: the pod's name in its logs.
         settings: its settings.
         mount: its services.
+
+    Raises:
+        CannotStart: why it does not.
     """
     logs.configure(name, settings.log_level)
-    try:
-        loops.run(_run(settings, mount, name))
-    except UnsafeSettings as error:
-        log.error("cannot serve", error=str(error))  # noqa: TRY400  # the sentence says it all; no traceback is needed
-        sys.exit(1)
+    loops.run(_run(settings, mount, name))
 
 
 async def _run(settings: ServingSettings, mount: Mount, name: str) -> None:
@@ -165,7 +172,12 @@ async def _run(settings: ServingSettings, mount: Mount, name: str) -> None:
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signum, stop.set)
-    async with running(settings, mount, name) as pod:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            pod = await stack.enter_async_context(running(settings, mount, name))
+        except (OSError, ValueError) as error:
+            log.debug("cannot start", exc_info=True)
+            raise CannotStart(str(error)) from error
         log.info("serving", address=pod.address, metrics_address=pod.metrics_address)
         await stop.wait()
         log.info("draining", grace_s=settings.grace_s)

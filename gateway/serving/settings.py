@@ -5,17 +5,26 @@ A setting is read from the environment: `ORRERY_<POD>_<NAME>`, for example `ORRE
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from gateway.serving.environment import File, ListenAddress, Settings
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 MIB = 1024 * 1024
 
 
-class ReportingSettings(BaseSettings):
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+LogLevel: TypeAlias = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+class ReportingSettings(Settings):
     """Where a process sends what it sees: `ORRERY_TRACING_ENDPOINT`, `ORRERY_ERRORS_DSN`."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
@@ -28,32 +37,32 @@ class ReportingSettings(BaseSettings):
     errors_dsn: SecretStr | None = None
 
 
-class BackendSettings(BaseSettings):
+class BackendSettings(Settings):
     """How a pod's channels to other pods are protected: `ORRERY_BACKEND_…`."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_BACKEND_", frozen=True)
 
     # Certificates (PEM) of the authority that signed the other pods'. Set: all channels use TLS.
-    ca_file: Path | None = None
+    ca_file: File | None = None
     # What this pod shows to pods that ask for a certificate (mTLS); read anew when the files change.
-    certificate_file: Path | None = None
-    key_file: Path | None = None
+    certificate_file: File | None = None
+    key_file: File | None = None
     # The name in the other pods' certificates, where it is not the host of their address.
     server_name: str | None = None
     # Plaintext to other machines: where a mesh encrypts between pods.
     plaintext_allowed: bool = False
 
 
-class ServingSettings(BaseSettings):
+class ServingSettings(Settings):
     """What a gRPC server of ours needs to know."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True, protected_namespaces=())
 
     # host:port; port 0 takes a free one.
-    address: str
+    address: ListenAddress
     # host:port of the Prometheus endpoint (GET /metrics); port 0 takes a free one.
-    metrics_address: str
-    log_level: str = "INFO"
+    metrics_address: ListenAddress
+    log_level: LogLevel = "INFO"
 
     # How long calls in flight may go on after SIGTERM.
     grace_s: float = Field(default=8.0, ge=0)
@@ -78,20 +87,20 @@ class ServingSettings(BaseSettings):
     handshake_timeout_s: float = Field(default=3.0, gt=0)
 
     # TLS: certificate chain and key (PEM, not encrypted), read anew when the files change.
-    tls_certificate_file: Path | None = None
-    tls_key_file: Path | None = None
+    tls_certificate_file: File | None = None
+    tls_key_file: File | None = None
     # Set: only callers with a certificate that this authority signed get a connection (mTLS).
-    client_ca_file: Path | None = None
+    client_ca_file: File | None = None
     # What an address beyond loopback needs in place of TLS and of callers: see docs/security.md.
     plaintext_allowed: bool = False
     anonymous_allowed: bool = False
 
     # Who may call (gateway/serving/identity.py has the format): a file, read anew when it changes, or the lines
     # themselves. Neither these nor a key for JSON Web Tokens: nobody is asked who they are.
-    callers_file: Path | None = None
+    callers_file: File | None = None
     callers: SecretStr | None = None
     # Public keys that sign JSON Web Tokens: PEM or JWKS, read anew when it changes.
-    jwt_key_file: Path | None = None
+    jwt_key_file: File | None = None
     jwt_algorithm: Literal["RS256", "ES256"] = "RS256"
     jwt_issuer: str = ""
     jwt_audience: str = ""
@@ -114,9 +123,9 @@ class ServingSettings(BaseSettings):
 
     # host:port of a second server with nothing but the pod's health, in plaintext: for probes, which speak no TLS and
     # must be answered when every call slot of the first server is taken. Unset: closed.
-    health_address: str | None = None
+    health_address: ListenAddress | None = None
     # host:port on loopback of channelz and the pod's health; unset: closed.
-    admin_address: str | None = None
+    admin_address: ListenAddress | None = None
     tracing_endpoint: str | None = Field(default_factory=lambda: ReportingSettings().tracing_endpoint)
     tracing_share: float = Field(default_factory=lambda: ReportingSettings().tracing_share, ge=0, le=1)
     errors_dsn: SecretStr | None = Field(default_factory=lambda: ReportingSettings().errors_dsn)
@@ -127,21 +136,9 @@ class ServingSettings(BaseSettings):
         return bool(self.callers_file or self.callers or self.jwt_key_file)
 
 
-class ModelStoreSettings(BaseSettings):
+class ModelStoreSettings(Settings):
     """Where published models lie: `<store>/<name>/<version>/`; `ORRERY_MODEL_STORE`."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True, protected_namespaces=())
 
     model_store: Path = PROJECT_ROOT / "var" / "models"
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """The host and port of "host:port" ("[::1]:50051" for IPv6).
-
-    Raises:
-        ValueError: there is no port, or it is no number from 0 to 65535.
-    """
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{address!r} is not host:port")
-    return host.strip("[]"), int(port)

@@ -34,7 +34,8 @@ class SignedTokens:
             ValueError: it holds no key for the algorithm, or audience or issuer is not set.
         """
         if settings.jwt_key_file is None or not settings.jwt_issuer or not settings.jwt_audience:
-            raise ValueError("signed tokens need jwt_key_file, jwt_issuer and jwt_audience")
+            named = " and ".join(settings.variable(field) for field in ("jwt_issuer", "jwt_audience"))
+            raise ValueError(f"a key for signed tokens needs {named}, too")
         self._settings = settings
         algorithm = settings.jwt_algorithm
         self._keys = Reloading((settings.jwt_key_file,), lambda content: _read_keys(content, algorithm))

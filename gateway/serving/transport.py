@@ -3,13 +3,18 @@
 
 import ssl
 from collections.abc import Callable
+from typing import Final
 
 from gateway.serving.reloading import Reloading
-from gateway.serving.settings import BackendSettings, ServingSettings, split_address
+from gateway.serving.settings import BackendSettings, ServingSettings
+from gateway.serving.starting import CannotStart
 from orrery.inference.channel import is_loopback
 
+# What a server's TLS is made of.
+TLS_FIELDS: Final = ("tls_certificate_file", "tls_key_file", "client_ca_file")
 
-class UnsafeSettings(ValueError):
+
+class UnsafeSettings(CannotStart):
     """Settings that would open a pod to a network without protection, unless told to."""
 
 
@@ -26,7 +31,6 @@ def require_safe(settings: ServingSettings) -> None:
         raise UnsafeSettings(f"{prefix}TLS_CERTIFICATE_FILE needs {prefix}TLS_KEY_FILE")
     if settings.authenticates and settings.anonymous_allowed:
         raise UnsafeSettings(f"{prefix}ANONYMOUS_ALLOWED contradicts the callers and keys that are set")
-    split_address(settings.address)
     if settings.admin_address and not is_loopback(settings.admin_address):
         raise UnsafeSettings(f"{prefix}ADMIN_ADDRESS must be on loopback: it shows every connection to whoever asks")
     if is_loopback(settings.address):

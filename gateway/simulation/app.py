@@ -28,10 +28,10 @@ async def mount(
     """Serve while entered; healthy as long as a worker is up.
 
     Raises:
-        FileNotFoundError: the asteroid kernel is not there.
-        ValueError: it is no SPK file.
+        CannotStart: the asteroid kernel is no SPK file.
     """
-    span_tdb_jd(settings.asteroid_kernel)
+    with settings.naming("asteroid_kernel"):
+        span_tdb_jd(settings.asteroid_kernel)
     pool = WorkerPool(
         workers=settings.workers,
         max_waiting=settings.max_waiting,

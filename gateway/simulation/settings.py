@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from gateway.serving.environment import File, ListenAddress, Settings
 from gateway.serving.settings import PROJECT_ROOT, ServingSettings
 
 # What `make asteroid-kernel` writes.
@@ -22,14 +23,14 @@ def _none_if_empty(value: Any) -> Any:
     return None if value == "" else value
 
 
-class KernelSettings(BaseSettings):
+class KernelSettings(Settings):
     """Where optional ephemerides lie."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
 
     # SPK file of the 16 most massive asteroids (sb441-n16.bsp or an excerpt by date). Unset: the excerpt that
     # `make asteroid-kernel` wrote, if it is there. Empty, or where there is none: asteroids perturb nothing.
-    asteroid_kernel: Annotated[Path | None, BeforeValidator(_none_if_empty)] = Field(default_factory=_default_kernel)
+    asteroid_kernel: Annotated[File | None, BeforeValidator(_none_if_empty)] = Field(default_factory=_default_kernel)
 
 
 class SimulationSettings(ServingSettings):
@@ -37,10 +38,10 @@ class SimulationSettings(ServingSettings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_SIMULATION_", frozen=True, protected_namespaces=())
 
-    address: str = "127.0.0.1:50053"
-    metrics_address: str = "127.0.0.1:9103"
+    address: ListenAddress = "127.0.0.1:50053"
+    metrics_address: ListenAddress = "127.0.0.1:9103"
 
-    asteroid_kernel: Path | None = Field(default_factory=lambda: KernelSettings().asteroid_kernel)
+    asteroid_kernel: File | None = Field(default_factory=lambda: KernelSettings().asteroid_kernel)
 
     # Processes, one job each: a simulation, or a part of an estimate.
     workers: int = Field(default=len(os.sched_getaffinity(0)), ge=1)

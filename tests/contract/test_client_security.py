@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from gateway import up
+from gateway.up.command import what_to_try
 from orrery.inference import AsyncInferenceClient, InferenceClient, InferenceError, Tls, UnsafeTokenError
 from tests.certificates import Authority
 from tests.edges import JSON, ask, example
@@ -99,7 +100,8 @@ def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
         "ORRERY_FRONT_CALLERS": CALLERS,
     }
     tls = Tls.from_files(ca, *authority.write(tmp_path, "alice")[:2])
-    with up.running_pods(tmp_path / "log", environment):
+    with up.running_pods(tmp_path / "log", environment) as system:
+        assert "client/README.md" in "\n".join(what_to_try(system.plan))
         with InferenceClient(addresses["front"], tls=tls, token=TOKEN) as client:
             assert client.predict([eros()]).predictions
             assert client.score_anomalies([eros()]).scores

@@ -11,7 +11,7 @@ import httpx
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from gateway import front
+from gateway.front import app as front
 from gateway.front.settings import FrontSettings
 from gateway.serving import server
 from gateway.simulation import app as simulation_app
@@ -76,7 +76,7 @@ async def running(**settings):
             callers=callers,
         )
         async with (
-            server.running(before, partial(front.app.mount, before)) as opened,
+            server.running(before, partial(front.mount, before)) as opened,
             grpc.aio.insecure_channel(opened.address) as channel,
         ):
             yield v1.SimulationServiceStub(channel), pod

@@ -8,21 +8,20 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-import pydantic
-
 from gateway.anomaly.settings import AnomalySettings
 from gateway.delivery.settings import DeliverySettings
 from gateway.edge.render import render
 from gateway.edge.settings import EdgeSettings
 from gateway.feedback.settings import FeedbackSettings
 from gateway.front.settings import FrontSettings
+from gateway.serving.environment import split_address
 from gateway.serving.settings import (
     BackendSettings,
     ModelStoreSettings,
     ReportingSettings,
-    split_address,
 )
-from gateway.serving.transport import UnsafeSettings, is_loopback, require_safe
+from gateway.serving.starting import CannotStart
+from gateway.serving.transport import is_loopback, require_safe
 from gateway.simulation.settings import KernelSettings, SimulationSettings
 from orrery.inference.v1 import (
     anomaly_service_pb2,
@@ -113,7 +112,7 @@ def starts(documents):
             try:
                 settings = PODS[role]()
                 require_safe(settings)
-            except (UnsafeSettings, pydantic.ValidationError) as error:
+            except CannotStart as error:
                 yield f"{workload.name}: {error}"
                 continue
             if is_loopback(settings.address):
@@ -131,7 +130,7 @@ def starts(documents):
             with only(environment(container)):
                 try:
                     begin()
-                except (UnsafeSettings, ValueError) as error:
+                except (CannotStart, ValueError) as error:
                     yield f"{workload.name} {container['name']}: {error}"
 
 

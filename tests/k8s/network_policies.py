@@ -5,7 +5,7 @@ import itertools
 from dataclasses import dataclass
 
 from gateway.edge.settings import EdgeSettings
-from gateway.serving.settings import split_address
+from gateway.serving.environment import split_address
 from tests.k8s.code_policies import PODS, backends, edges, only, our_pods
 from tests.k8s.manifests import NAME, environment, of_kind, selects, workloads
 

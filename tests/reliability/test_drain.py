@@ -12,10 +12,9 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway import up
 from orrery.inference import v1
 from tests.objects import eros
-from tests.pods import PROJECT_ROOT, free_address, free_settings
+from tests.pods import PROJECT_ROOT, free_address
 
 SERVICE = "orrery.inference.v1.AnomalyService"
 
@@ -62,11 +61,3 @@ async def test_calls_in_flight_survive_sigterm(anomaly_process):
         replies = await asyncio.gather(*calls)
     assert [len(reply.scores) for reply in replies] == [300] * 6
     assert await asyncio.to_thread(process.wait, 20) == 0
-
-
-def test_a_pod_that_cannot_start_is_named_with_its_log(tmp_path):
-    _, environment = free_settings(tmp_path)
-    environment["ORRERY_FRONT_ADDRESS"] = "nonsense"
-    reason = r"front stopped with code 1(.|\n)*is not host:port"
-    with pytest.raises(up.StartError, match=reason), up.running_pods(tmp_path, environment):
-        pass

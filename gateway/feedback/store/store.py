@@ -58,11 +58,12 @@ class Store:
             readers: threads that read at a time.
 
         Raises:
-            ValueError: a setting makes no sense.
-            OSError: a file of secrets cannot be read.
+            InvalidSettings: the address or the secret makes no sense, or the folder cannot be made.
         """
-        self.database = Database(settings, readers=readers)
-        self.pseudonyms = Pseudonyms(read_secret(settings))
+        with settings.naming("database_url_file" if settings.database_url_file else "database_url"):
+            self.database = Database(settings, readers=readers)
+        with settings.naming("secret_file" if settings.secret_file else "secret" if settings.secret else "folder"):
+            self.pseudonyms = Pseudonyms(read_secret(settings))
         self._migrate = settings.migrate
 
     def open(self) -> None:

@@ -6,7 +6,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from gateway import feedback
+from gateway.feedback import commands
 from gateway.feedback.consensus import Status
 from gateway.feedback.store.contributors import ModelVersion
 from gateway.feedback.store.schema import gold
@@ -24,7 +24,7 @@ def command(monkeypatch, settings):
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["feedback", *map(str, arguments)])
-        feedback.main()
+        commands.main()
 
     return run
 

@@ -140,5 +140,5 @@ def test_a_set_without_a_key_for_the_algorithm_is_refused(tmp_path):
 
 def test_audience_and_issuer_are_required(tmp_path):
     (tmp_path / "key.pem").write_bytes(public_pem(RSA))
-    with pytest.raises(ValueError, match="jwt_issuer"):
+    with pytest.raises(ValueError, match="JWT_ISSUER"):
         SignedTokens(FrontSettings(jwt_key_file=tmp_path / "key.pem", jwt_audience="orrery"))

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m gateway simulation`: the pod, or with arguments one shard of a whole catalogue."""
+
+import sys
+
+from gateway.simulation import app, nightly
+
+
+def main() -> None:
+    """Serve if nothing is asked for, else compute the shard that the arguments name."""
+    if len(sys.argv) > 1:
+        nightly.main(sys.argv[1:])
+    else:
+        app.main()
