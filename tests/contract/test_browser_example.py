@@ -26,7 +26,7 @@ ECCENTRICITY = "[data-field='elements.eccentricity']"
 WATCH_PROGRESS = """
     globalThis.progress = {};
     for (const bar of document.querySelectorAll("progress")) {
-        const seen = globalThis.progress[bar.parentElement.id] = [0];
+        const seen = globalThis.progress[bar.parentElement.id] = [];
         new MutationObserver(() => seen.push(bar.value)).observe(bar, {attributes: true});
     }
 """
@@ -128,10 +128,11 @@ def test_a_stream_shows_progress_then_encounters(page, site, stack, client, apop
     assert any(line.startswith("EARTH at 380") for line in expected)
     assert replies(page, "done") == [expected, expected]
     for column in COLUMNS:
-        begun, *shown = page.evaluate(f"progress['{column}']")
-        assert (begun, shown[-1]) == (0, 1)
-        assert len(shown) > 5
+        shown = page.evaluate(f"progress['{column}']")
         assert shown == sorted(shown)
+        assert shown[-1] == 1
+        # How many updates there are depends on how quick the pod is.
+        assert any(0 < fraction < 1 for fraction in shown)
 
 
 def test_stop_ends_the_work_in_the_pod(page, site, stack):
