@@ -93,6 +93,17 @@ def test_a_refusal_by_grpc_web_keeps_its_details(stack):
     assert "grpc-status-details-bin" in told
 
 
+@pytest.mark.parametrize("timeout", ["5s", "10", "", "999999999S"])
+def test_a_timeout_that_is_not_in_grpcs_form_is_an_invalid_argument(stack, timeout):
+    kind = "application/grpc-web+proto"
+    headers = {"content-type": kind, "accept": kind, "grpc-timeout": timeout}
+    reply = ask(stack["edge"], PREDICT, framed(v1.PredictRequest(objects=[eros()])), headers=headers)
+    _, trailers = frames_of(reply.body)
+    refusal = trailers or reply.headers
+    assert refusal["grpc-status"].strip() == "3"
+    assert refusal["grpc-message"].strip().startswith("grpc-timeout: must be 1 to 8 digits and a unit")
+
+
 def test_pages_elsewhere_are_not_let_in(stack):
     asked = {"origin": "https://evil.example.org", "access-control-request-method": "POST"}
     refused = ask(stack["edge"], "/api/predict", verb="OPTIONS", headers=asked)

@@ -117,6 +117,22 @@ def test_every_refusal_is_a_problem_document(stack, request_of, status, reason):
     assert (problem["status"], problem["reason"]) == (status, reason)
 
 
+@pytest.mark.parametrize("timeout", ["5s", "10", "", "soon", "1.5S", "-1S", "999999999S"])
+def test_a_timeout_that_is_not_in_grpcs_form_is_named(stack, timeout):
+    problem = problem_of(ask(stack["edge"], "/api/predict", EROS, headers={**JSON, "grpc-timeout": timeout}))
+    assert (problem["status"], problem["code"], problem["reason"]) == (400, "INVALID_ARGUMENT", "INVALID_FIELD")
+    (error,) = problem["errors"]
+    assert error["field"] == "grpc-timeout"
+    assert "1 to 8 digits and a unit (H, M, S, m, u or n)" in error["description"]
+
+
+@pytest.mark.parametrize("headers", [{"x-caller": "Zoë".encode("latin-1")}, {"x-caller-bin": b"no base64"}])
+def test_a_header_that_is_no_metadata_is_the_callers_error(stack, headers):
+    problem = problem_of(ask(stack["edge"], "/api/predict", EROS, headers={**JSON, **headers}))
+    assert (problem["status"], problem["reason"]) == (400, "INVALID_FIELD")
+    assert "headers must be ASCII" in problem["detail"]
+
+
 def test_a_wrong_http_method_is_told_the_right_ones(stack):
     assert ask(stack["edge"], "/api/predict").headers["allow"] == "POST"
 

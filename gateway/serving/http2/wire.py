@@ -85,7 +85,7 @@ def metadata_of(headers: Headers) -> Metadata:
         )
     except (UnicodeDecodeError, binascii.Error) as error:
         raise Malformed(
-            grpc.StatusCode.INTERNAL, "metadata must be ASCII, and base64 in keys that end in -bin"
+            grpc.StatusCode.INVALID_ARGUMENT, "headers must be ASCII, and base64 where their names end in -bin"
         ) from error
 
 
@@ -97,14 +97,17 @@ def header_of(key: str, value: str | bytes) -> tuple[bytes, bytes]:
 
 
 def timeout_s(text: bytes) -> float:
-    """What `grpc-timeout` says, in seconds.
+    """The seconds of a `grpc-timeout` header.
 
     Raises:
-        Malformed: nothing.
+        Malformed: the header has another form than gRPC's.
     """
     found = _TIMEOUT.fullmatch(text.decode("ascii", "replace"))
     if found is None:
-        raise Malformed(grpc.StatusCode.INTERNAL, "grpc-timeout is no timeout")
+        raise Malformed(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "grpc-timeout: must be 1 to 8 digits and a unit (H, M, S, m, u or n): 5S is five seconds, 500m half a second",
+        )
     return int(found[1]) * _UNIT_S[found[2]]
 
 

@@ -81,7 +81,11 @@ local function told_by(handle, status)
     return problem.refusal(status, body and body:getBytes(0, math.min(body:length(), 1000)))
   end
   local told = problem.of_status(code, headers:get("grpc-status-details-bin"), headers:get("grpc-message"))
-  told.reason = told.reason or problem.refusal(status).reason
+  if not told.reason then
+    -- A refusal from below the front's own code has no details: its words name the field.
+    local plain = problem.refusal(status, told.detail)
+    told.reason, told.violations = plain.reason, plain.violations
+  end
   return told
 end
 

@@ -109,7 +109,7 @@ function problem.refusal(status, words)
   local known = REFUSALS[status] or REFUSALS[status < 500 and 400 or 500]
   local told = {code = known[1], reason = known[2], detail = known[3]}
   if status == 400 and words and words ~= "" then
-    local field, description = words:match("^([%w_%.%[%]]+): (.+)$")
+    local field, description = words:match("^([%w_%.%[%]%-]+): (.+)$")
     told = problem.invalid({{field or "request", description or words}})
   end
   return told

@@ -361,9 +361,12 @@ async def test_who_speaks_another_language_is_left():
             b"13",
         ),
         (wire.request(1, ECHO.encode(), (b"grpc-encoding", b"lz4"), body=wire.message(b"abc")), b"12"),
-        (wire.request(1, ECHO.encode(), (b"grpc-timeout", b"soon"), body=wire.message(b"abc")), b"13"),
-        (wire.request(1, ECHO.encode(), (b"x-odd-bin", b"!!"), body=wire.message(b"abc")), b"13"),
-        (wire.request(1, ECHO.encode(), (b"x-odd", b"\xff"), body=wire.message(b"abc")), b"13"),
+        *(
+            (wire.request(1, ECHO.encode(), (b"grpc-timeout", timeout), body=wire.message(b"abc")), b"3")
+            for timeout in (b"soon", b"5s", b"10", b"", b"S", b"1.5S", b"-1S", b"999999999S")
+        ),
+        (wire.request(1, ECHO.encode(), (b"x-odd-bin", b"!!"), body=wire.message(b"abc")), b"3"),
+        (wire.request(1, ECHO.encode(), (b"x-odd", b"\xff"), body=wire.message(b"abc")), b"3"),
         (wire.request(1, b"/\xff\xfe", body=wire.message(b"abc")), b"12"),
         (wire.request(1, ECHO.encode(), body=struct.pack(">BI", 0, 2**32 - 1) + b"abc"), b"8"),
     ],
