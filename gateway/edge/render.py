@@ -35,21 +35,25 @@ class Page:
     path: str
     file: str
     media_type: str
+    for_any_origin: bool = False
     headers: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Add what every page says of itself."""
+        """Set the headers of the page."""
         headers = {
             "content-type": self.media_type,
             "cache-control": "public, max-age=300",
             "x-content-type-options": "nosniff",
             "content-security-policy": _CSP,
         }
+        if self.for_any_origin:
+            headers["access-control-allow-origin"] = "*"
         object.__setattr__(self, "headers", headers)
 
 
 PAGES: Final = (
-    Page("/api/openapi.json", "openapi.json", "application/json"),
+    # Public, for tools that run in pages of other hosts.
+    Page("/api/openapi.json", "openapi.json", "application/json", for_any_origin=True),
     Page("/api/docs/", "index.html", "text/html; charset=utf-8"),
     Page("/api/docs/start.js", "start.js", "application/javascript"),
     Page("/api/docs/swagger-ui.css", "swagger-ui.css", "text/css"),

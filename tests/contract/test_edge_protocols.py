@@ -15,6 +15,7 @@ from tests.objects import eros
 PREDICT = "/orrery.inference.v1.PredictionService/Predict"
 SIMULATE = "/orrery.inference.v1.SimulationService/StreamSimulate"
 PAGE = "http://localhost:3000"
+ELSEWHERE = "https://page.example.org"
 
 
 def framed(message):
@@ -104,14 +105,35 @@ def test_a_timeout_that_is_not_in_grpcs_form_is_an_invalid_argument(stack, timeo
     assert refusal["grpc-message"].strip().startswith("grpc-timeout: must be 1 to 8 digits and a unit")
 
 
-def test_pages_elsewhere_are_not_let_in(stack):
-    asked = {"origin": "https://evil.example.org", "access-control-request-method": "POST"}
-    refused = ask(stack["edge"], "/api/predict", verb="OPTIONS", headers=asked)
+@pytest.mark.parametrize("path", ["/api/predict", PREDICT])
+def test_pages_elsewhere_are_not_let_in(stack, path):
+    asked = {"origin": ELSEWHERE, "access-control-request-method": "POST"}
+    refused = ask(stack["edge"], path, verb="OPTIONS", headers=asked)
     assert "access-control-allow-origin" not in refused.headers
-    allowed = ask(stack["edge"], "/api/predict", verb="OPTIONS", headers={**asked, "origin": PAGE})
+    problem = problem_of(refused)
+    assert (problem["status"], problem["reason"]) == (403, "ORIGIN_NOT_ALLOWED")
+    assert problem["metadata"] == {"origin": ELSEWHERE}
+    assert problem["detail"] == (
+        f"pages of the origin {ELSEWHERE} may not call this gateway; "
+        "the setting ORRERY_EDGE_CORS_ORIGINS lists those that may"
+    )
+    allowed = ask(stack["edge"], path, verb="OPTIONS", headers={**asked, "origin": PAGE})
     assert allowed.status == 200
     assert allowed.headers["access-control-allow-origin"] == PAGE
     assert "content-type" in allowed.headers["access-control-allow-headers"]
+
+
+@pytest.mark.parametrize("origin", [PAGE, ELSEWHERE])
+def test_a_path_that_is_none_is_not_blamed_on_the_origin(stack, origin):
+    asked = {"origin": origin, "access-control-request-method": "POST"}
+    reply = ask(stack["edge"], "/api/nothing", verb="OPTIONS", headers=asked)
+    assert problem_of(reply)["reason"] == "NO_SUCH_METHOD"
+
+
+@pytest.mark.parametrize("origin", [PAGE, ELSEWHERE])
+def test_pages_anywhere_may_read_the_openapi_document(stack, origin):
+    reply = ask(stack["edge"], "/api/openapi.json", headers={"origin": origin})
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, "*")
 
 
 def test_large_answers_are_compressed(stack):

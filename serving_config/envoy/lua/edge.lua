@@ -4,12 +4,16 @@
 
 local HERE = "orrery.edge"
 
-local function refuse(handle, status, headers, detail)
-  local told = problem.refusal(status)
-  told.detail = detail or told.detail
+local function answer(handle, status, told, headers)
   local all = {[":status"] = tostring(status), ["content-type"] = problem.CONTENT_TYPE}
   for name, value in pairs(headers or {}) do all[name] = value end
   handle:respond(all, problem.document(status, told, handle:headers():get("x-request-id")))
+end
+
+local function refuse(handle, status, headers, detail)
+  local told = problem.refusal(status)
+  told.detail = detail or told.detail
+  answer(handle, status, told, headers)
 end
 
 local function allowed(methods)
@@ -17,6 +21,13 @@ local function allowed(methods)
   for name in pairs(methods) do names[#names + 1] = name end
   table.sort(names)
   return table.concat(names, ", ")
+end
+
+-- A browser's question before a call (CORS), for a page of an origin that may not call: where it may, the filter before
+-- this one has answered. That filter answers for routes to the front only.
+local function refused_origin(handle, headers)
+  if headers:get(":method") ~= "OPTIONS" or not headers:get("access-control-request-method") then return nil end
+  return handle:streamInfo():routeName() == "front" and headers:get("origin") or nil
 end
 
 -- Ids go into logs and replies: the front keeps those of this form, and so does the edge.
@@ -35,6 +46,8 @@ function envoy_on_request(handle)
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set(HERE, "rest", true)
   metadata:set(HERE, "id", headers:get("x-request-id") or "")
+  local origin = refused_origin(handle, headers)
+  if origin then return answer(handle, 403, problem.origin(origin)) end
   local path = without_query(headers:get(":path") or "/")
   if path:find("^/orrery%.") or path:find("^/grpc%.") then
     return refuse(handle, 415, nil, "this path speaks gRPC or gRPC-Web; REST is under /api/")

@@ -104,6 +104,17 @@ function problem.invalid(violations)
   return {code = "INVALID_ARGUMENT", reason = "INVALID_FIELD", detail = detail, violations = violations}
 end
 
+-- The refusal of a browser's page, by its origin.
+function problem.origin(origin)
+  local detail = "pages of the origin %s may not call this gateway; the setting ORRERY_EDGE_CORS_ORIGINS lists those that may"
+  return {
+    code = "PERMISSION_DENIED",
+    reason = "ORIGIN_NOT_ALLOWED",
+    detail = detail:format(origin),
+    metadata = {origin = origin},
+  }
+end
+
 -- A refusal of Envoy's own. The transcoder says "objects[0].elements.eccentricity: invalid value ...".
 function problem.refusal(status, words)
   local known = REFUSALS[status] or REFUSALS[status < 500 and 400 or 500]

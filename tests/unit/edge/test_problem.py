@@ -84,5 +84,5 @@ def test_a_refusal_of_envoys_own_has_a_published_reason(status):
 
 def test_the_edge_gives_the_reasons_that_are_its_own():
     source = (SOURCES / "lua" / "problem.lua").read_text(encoding="utf-8")
-    given = set(re.findall(r'\[\d{3}\] = \{"\w+", "(\w+)"', source))
+    given = set(re.findall(r'(?:\[\d{3}\] = \{"\w+", |reason = )"(\w+)"', source))
     assert given - REFUSALS.keys() == GIVEN_BY_THE_EDGE

@@ -24,7 +24,7 @@ REFUSALS = {
     "STORE_FULL": (errors.StoreFull(1.5), code_pb2.RESOURCE_EXHAUSTED),
 }
 # tests/unit/edge/test_problem.py has these.
-GIVEN_BY_THE_EDGE = {"NO_SUCH_METHOD", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"}
+GIVEN_BY_THE_EDGE = {"NO_SUCH_METHOD", "ORIGIN_NOT_ALLOWED", "REQUEST_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"}
 
 
 def unpacked(status, cls):

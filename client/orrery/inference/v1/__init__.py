@@ -82,6 +82,7 @@ from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_INVALID_FIELD as E
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_NOT_FOUND as ERROR_REASON_MODEL_NOT_FOUND
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_MODEL_UNUSABLE as ERROR_REASON_MODEL_UNUSABLE
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_NO_SUCH_METHOD as ERROR_REASON_NO_SUCH_METHOD
+from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_ORIGIN_NOT_ALLOWED as ERROR_REASON_ORIGIN_NOT_ALLOWED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OUTSIDE_EPHEMERIS as ERROR_REASON_OUTSIDE_EPHEMERIS
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_OVERLOADED as ERROR_REASON_OVERLOADED
 from orrery.inference.v1.error_reason_pb2 import ERROR_REASON_PERMISSION_DENIED as ERROR_REASON_PERMISSION_DENIED

@@ -59,6 +59,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. The request is larger than the gateway takes; send it in parts."""
     ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: _ErrorReason.ValueType  # 22
     """INVALID_ARGUMENT. Over REST: the request is not application/json, or is compressed."""
+    ERROR_REASON_ORIGIN_NOT_ALLOWED: _ErrorReason.ValueType  # 23
+    """PERMISSION_DENIED. Over REST and gRPC-Web: a browser asked for a page of an origin that may not call; metadata
+    "origin" names it.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The published reasons of google.rpc.ErrorInfo; its domain is "inference.orrery". The reason is the name of the value
@@ -102,4 +106,8 @@ ERROR_REASON_REQUEST_TOO_LARGE: ErrorReason.ValueType  # 21
 """RESOURCE_EXHAUSTED. The request is larger than the gateway takes; send it in parts."""
 ERROR_REASON_UNSUPPORTED_MEDIA_TYPE: ErrorReason.ValueType  # 22
 """INVALID_ARGUMENT. Over REST: the request is not application/json, or is compressed."""
+ERROR_REASON_ORIGIN_NOT_ALLOWED: ErrorReason.ValueType  # 23
+"""PERMISSION_DENIED. Over REST and gRPC-Web: a browser asked for a page of an origin that may not call; metadata
+"origin" names it.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
