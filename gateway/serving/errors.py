@@ -92,9 +92,10 @@ class Unauthenticated(ServingError):
 class PermissionDenied(ServingError):
     """The caller lacks the role that a method needs."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str | None) -> None:
+        """Name the role; None where no role opens the method."""
         self.role = role
-        super().__init__(f"this method needs the role {role!r}")
+        super().__init__("no role opens this method" if role is None else f'this method needs the role "{role}"')
 
 
 class QuotaExceeded(ServingError):
@@ -228,7 +229,8 @@ def _unauthenticated(error: Unauthenticated) -> status_pb2.Status:
 
 
 def _permission_denied(error: PermissionDenied) -> status_pb2.Status:
-    reason = _reason(v1.ERROR_REASON_PERMISSION_DENIED, role=error.role)
+    metadata = {} if error.role is None else {"role": error.role}
+    reason = _reason(v1.ERROR_REASON_PERMISSION_DENIED, **metadata)
     return _status(code_pb2.PERMISSION_DENIED, str(error), reason)
 
 

@@ -143,7 +143,7 @@ def _buckets(settings: ServingSettings) -> Buckets | None:
 def _require_role(method: str, identity: Identity) -> None:
     role = METHOD_ROLES.get(method)
     if role is None or role not in identity.roles:
-        raise PermissionDenied(role or "none that exists")
+        raise PermissionDenied(role)
 
 
 def _caller(context: Context, identity: Identity | None) -> str:

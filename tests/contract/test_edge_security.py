@@ -227,6 +227,7 @@ async def test_the_fronts_quota_says_when_to_come_back(tmp_path):
     assert problem_of(stranger)["reason"] == "UNAUTHENTICATED"
     denied = problem_of(unknown)
     assert (denied["status"], denied["reason"], denied["metadata"]) == (403, "PERMISSION_DENIED", {"role": "simulator"})
+    assert denied["detail"] == 'this method needs the role "simulator"'
 
 
 async def _call(function, *args, **kwargs):

@@ -5,6 +5,7 @@ import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from gateway.serving import errors
+from gateway.serving.roles import Role
 from orrery.inference import v1
 
 REFUSALS = {
@@ -47,6 +48,19 @@ def test_a_refusal_has_its_code_and_reason(reason):
 def test_every_published_reason_is_given_by_some_refusal():
     published = {name.removeprefix("ERROR_REASON_") for name in v1.ErrorReason.keys()} - {"UNSPECIFIED"}  # noqa: SIM118  # an enum wrapper, not a dict
     assert published == REFUSALS.keys() | GIVEN_BY_THE_EDGE
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_role_is_named_in_words(role):
+    status = errors.status_of(errors.PermissionDenied(role), "")
+    assert status.message == f'this method needs the role "{role.value}"'
+    assert unpacked(status, error_details_pb2.ErrorInfo).metadata == {"role": role.value}
+
+
+def test_a_method_that_no_role_opens():
+    status = errors.status_of(errors.PermissionDenied(None), "")
+    assert status.message == "no role opens this method"
+    assert not unpacked(status, error_details_pb2.ErrorInfo).metadata
 
 
 def test_the_unforeseen_is_not_leaked():
