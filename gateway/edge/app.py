@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from gateway.edge import openapi
+from gateway.edge.certificates import require_usable
 from gateway.edge.envoy import supervise
 from gateway.edge.render import OPENAPI, SOURCES, render
 from gateway.edge.settings import EdgeSettings
@@ -41,12 +42,13 @@ def run(settings: EdgeSettings) -> int:
         Envoy's exit code.
 
     Raises:
-        CannotStart: an address is taken, a file is not there, Envoy is not installed; or see `render`.
+        CannotStart: an address is taken, a file is not there, Envoy is not installed; or see `render` and `require_usable`.
     """
     settings.require_files()
     program = _program(settings)
     # Envoy itself would share a port with another Envoy (SO_REUSEPORT), and each would get half of the calls.
     require_free({"edge": settings})
+    require_usable(settings)
     with tempfile.TemporaryDirectory(prefix="orrery-edge-") as folder:
         render(settings, Path(folder))
         return supervise(program, Path(folder), settings)

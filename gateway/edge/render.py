@@ -2,6 +2,7 @@
 """The folder that Envoy runs from: configuration, filters, descriptors, and the pages of the API's reference."""
 
 import importlib.util
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Final
 
 import jinja2
 
+from gateway.edge.certificates import secrets
 from gateway.edge.lua_tables import lua_tables
 from gateway.edge.rest import descriptor_set, rest_methods, services
 from gateway.edge.settings import EdgeSettings
@@ -85,6 +87,8 @@ def render(settings: EdgeSettings, folder: Path, *, seen_at: str | None = None) 
         (folder / name).write_text(tables + "\n".join(source.read_text(encoding="utf-8") for source in sources))
     (folder / "protos.binpb").write_bytes(descriptor_set().SerializeToString(deterministic=True))
     _copy_pages(folder)
+    for name, secret in secrets(settings).items():
+        (folder / f"{name}.json").write_text(json.dumps(secret), encoding="utf-8")
     where = seen_at or str(folder.resolve())
     config = folder / "envoy.yaml"
     config.write_text(_configuration(settings, where), encoding="utf-8")
@@ -131,6 +135,12 @@ def _require_safe(settings: EdgeSettings) -> None:
     tls = settings.tls_certificate_file
     if (tls is None) != (settings.tls_key_file is None) or (tls is None and settings.client_ca_file):
         raise UnsafeSettings("TLS needs ORRERY_EDGE_TLS_CERTIFICATE_FILE and ORRERY_EDGE_TLS_KEY_FILE")
+    own = settings.front_certificate_file
+    if (own is None) != (settings.front_key_file is None) or (own and not settings.front_ca_file):
+        raise UnsafeSettings(
+            "a certificate to show to fronts needs ORRERY_EDGE_FRONT_CERTIFICATE_FILE, ORRERY_EDGE_FRONT_KEY_FILE and"
+            " ORRERY_EDGE_FRONT_CA_FILE"
+        )
     if tls is None and not settings.plaintext_allowed and not is_loopback(settings.address):
         raise UnsafeSettings(
             f"{settings.address} is open to a network: set ORRERY_EDGE_TLS_CERTIFICATE_FILE, or, where TLS ends before"

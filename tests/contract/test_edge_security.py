@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
+import re
 import secrets
 import ssl
 import time
@@ -13,14 +14,16 @@ import time
 import grpc
 import pytest
 
-from orrery.inference import v1
+from gateway import up
+from orrery.inference import InferenceClient, Tls, v1
 from tests.certificates import Authority
 from tests.edges import JSON, ask, client_tls, example, problem_of, running_edge
 from tests.objects import eros
-from tests.pods import running_front
+from tests.pods import PROJECT_ROOT, free_address, free_settings, running_front
 from tests.unit.edge.keys import jwks_of, new_key, token
 
 EROS = example("Predict")
+SECURITY = (PROJECT_ROOT / "docs" / "security.md").read_text(encoding="utf-8")
 ISSUER = {"iss": "https://issuer.example.org", "aud": "orrery"}
 SECRET = secrets.token_hex(32)
 
@@ -133,6 +136,56 @@ def test_plaintext_is_not_understood_where_there_is_tls(mutual):
         ask(edge.address, "/api/predict", EROS)
 
 
+def replace(written, by):
+    """Put files in the place of others at once, as Kubernetes and certbot do."""
+    for old, new in zip(written, by, strict=True):
+        new.replace(old)
+
+
+def until(holds):
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_trusted(edge, ca):
+    try:
+        return ask(edge.address, "/health", tls=client_tls(ca)).status == 200
+    except ssl.SSLError:
+        return False
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart(stack, tmp_path):
+    files = Authority().write(tmp_path / "now", "edge")
+    another = Authority()
+    renewed = another.write(tmp_path / "next", "edge")
+    (tmp_path / "new.pem").write_bytes(another.pem)
+    named = {"tls_certificate_file": files[0], "tls_key_file": files[1]}
+    with running_edge(tmp_path / "edge", [stack["front"]], **named) as edge:
+        assert is_trusted(edge, files[2])
+        assert not is_trusted(edge, tmp_path / "new.pem")
+        replace(files[:2], renewed[:2])
+        until(lambda: is_trusted(edge, tmp_path / "new.pem"))
+
+
+async def test_a_front_of_another_authority_is_trusted_once_its_certificates_are_there(tmp_path):
+    files = Authority().write(tmp_path / "now", "front", alternative_name="front")
+    renewed = Authority().write(tmp_path / "next", "front", alternative_name="front")
+    address = free_address()
+    asking = {"tls_certificate_file": files[0], "tls_key_file": files[1], "client_ca_file": files[2]}
+    shown = {"front_ca_file": files[2], "front_certificate_file": files[0], "front_key_file": files[1]}
+    async with running_front(address=address, **asking):
+        edge_running = await _off_loop(running_edge, tmp_path / "edge", [address], **shown)
+    with edge_running as edge:
+        await _call(until, lambda: edge.healthy_fronts() == 0)
+        replace(files, renewed)
+        async with running_front(address=address, **asking):
+            await _call(until, lambda: edge.healthy_fronts() == 1)
+            problem = problem_of(await _call(ask, edge.address, "/api/predict", {"objects": []}))
+    assert [error["field"] for error in problem["errors"]] == ["objects"]
+
+
 async def test_the_way_to_a_front_can_be_tls_with_certificates(tmp_path):
     authority = Authority()
     certificate, private, ca = authority.write(tmp_path / "front", "front", alternative_name="front")
@@ -143,6 +196,23 @@ async def test_the_way_to_a_front_can_be_tls_with_certificates(tmp_path):
         with await _off_loop(running_edge, tmp_path / "edge", [front.address], **named) as edge:
             problem = problem_of(await _call(ask, edge.address, "/api/predict", {"objects": []}))
     assert [error["field"] for error in problem["errors"]] == ["objects"]
+
+
+def test_rest_and_grpc_with_tls_as_the_document_shows_it(tmp_path):
+    (shown,) = re.findall(r"```sh\n(export .*?)```", SECURITY, re.DOTALL)
+    assert shown.endswith("python -m gateway up\n")
+    settings = dict(re.findall(r"^export (ORRERY_\w+)=/etc/orrery/tls/(\S+)", shown, re.MULTILINE))
+    assert set(settings.values()) == {"pod.pem", "pod.key", "ca.pem"}
+    ca = Authority().write(tmp_path, "pod")[2]
+    addresses, environment = free_settings(tmp_path / "feedback")
+    environment |= {name: str(tmp_path / file) for name, file in settings.items()}
+    with up.running_pods(tmp_path / "log", environment):
+        assert ask(addresses["edge"], "/api/predict", EROS, tls=client_tls(ca)).status == 200
+        assert ask(addresses["edge"], "/api/docs/", tls=client_tls(ca)).status == 200
+        with InferenceClient(addresses["front"], tls=Tls.from_files(ca)) as client:
+            assert client.predict([eros()]).predictions
+        with pytest.raises((ConnectionError, OSError)):
+            ask(addresses["edge"], "/api/predict", EROS)
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def timeout_s(text: bytes) -> float:
     if found is None:
         raise Malformed(
             grpc.StatusCode.INVALID_ARGUMENT,
-            "grpc-timeout: must be 1 to 8 digits and a unit (H, M, S, m, u or n): 5S is five seconds, 500m half a second",
+            "grpc-timeout: must be 1 to 8 digits and a unit (H, M, S, m, u or n), as 5S or 500m (milliseconds)",
         )
     return int(found[1]) * _UNIT_S[found[2]]
 

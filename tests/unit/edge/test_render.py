@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from gateway.edge import app
 from gateway.edge.app import _program
 from gateway.edge.render import PAGES, render
 from gateway.edge.settings import EdgeSettings
@@ -89,6 +90,8 @@ def test_it_can_run_somewhere_else(tmp_path):
         {"tls_certificate_file": "a.pem"},
         {"tls_key_file": "a.key"},
         {"client_ca_file": "ca.pem"},
+        {"front_ca_file": "ca.pem", "front_certificate_file": "edge.pem"},
+        {"front_certificate_file": "edge.pem", "front_key_file": "edge.key"},
     ],
     ids=str,
 )
@@ -96,3 +99,24 @@ def test_it_is_not_opened_unprotected(settings, tmp_path):
     with pytest.raises(UnsafeSettings, match="ORRERY_EDGE_"):
         render(EdgeSettings(**settings), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"tls_certificate_file": "absent"}, "absent and .*edge.key must be .*: No such file or directory"),
+        ({"tls_key_file": "jwks"}, "edge.pem and .*jwks.json must be a certificate and its key, in PEM"),
+        ({"tls_key_file": "another"}, "must be a certificate and its key"),
+        ({"front_ca_file": "jwks"}, "jwks.json must hold certificates in PEM$"),
+    ],
+    ids=str,
+)
+def test_certificates_that_cannot_be_used_are_named_before_envoy_starts(files, tmp_path, changes, sentence):
+    named = {**files, "absent": tmp_path / "absent", "another": Authority().write(tmp_path, "another")[1]}
+    settings = {
+        "tls_certificate_file": files["certificate"],
+        "tls_key_file": files["key"],
+        **{setting: named[file] for setting, file in changes.items()},
+    }
+    with pytest.raises(UnsafeSettings, match=sentence):
+        app.run(EdgeSettings(**settings))
