@@ -90,6 +90,29 @@ def test_what_is_wrong_in_a_body_is_named(stack, body, fields):
     assert all(error["description"] for error in problem["errors"])
 
 
+@pytest.mark.parametrize("name", ["Predict", "StreamSimulate"])
+def test_a_byte_order_mark_is_ignored(stack, name):
+    body = "\ufeff".encode() + json.dumps(example(name)).encode()
+    reply = ask(stack["edge"], METHODS[name].path, body)
+    assert reply.status == 200, reply.body
+    assert reply.body == ask(stack["edge"], METHODS[name].path, example(name)).body or METHODS[name].streams
+
+
+@pytest.mark.parametrize(
+    ("body", "description"),
+    [
+        ("\ufeff".encode() * 2 + b"{}", "is not JSON: not a JSON value (byte 1)"),
+        ('\ufeff{"colour": 1}'.encode(), "is no field of PredictRequest"),
+        (json.dumps(EROS).encode("utf-16"), "is not JSON: it is UTF-16, and JSON is UTF-8 (byte 1)"),
+        ("\ufeff".encode(), "is empty; it must be a JSON object"),
+    ],
+)
+def test_what_follows_a_byte_order_mark_is_checked(stack, body, description):
+    problem = problem_of(ask(stack["edge"], "/api/predict", body))
+    assert problem["status"] == 400
+    assert problem["errors"][0]["description"].startswith(description)
+
+
 @pytest.mark.parametrize(
     ("request_of", "status", "reason"),
     [

@@ -2,6 +2,20 @@
 -- The inner filter, behind authentication and limits: the body of a REST request against the contract.
 
 local MOST_NAMED = 100
+-- The byte order mark that some editors and spreadsheets put before a text.
+local UTF8_MARK = "\239\187\191"
+
+-- The body without a byte order mark, which RFC 8259 (section 8.1) lets a parser ignore and the transcoder does not.
+local function text_of(handle)
+  local body = handle:body()
+  local text = body and body:getBytes(0, body:length()) or ""
+  if text:sub(1, #UTF8_MARK) == UTF8_MARK then
+    text = text:sub(#UTF8_MARK + 1)
+    body:setBytes(text)
+    handle:headers():remove("content-length")
+  end
+  return text
+end
 
 function envoy_on_request(handle)
   local headers = handle:headers()
@@ -10,11 +24,9 @@ function envoy_on_request(handle)
   local method = methods and methods[headers:get(":method")]
   if not method or not method.message then return end
   local id = headers:get("x-request-id")
-  local body = handle:body()
   local found = {{"request", "is empty; it must be a JSON object"}}
-  if body and body:length() > 0 then
-    found = strict.violations(body:getBytes(0, body:length()), method.message, schema, MOST_NAMED)
-  end
+  local text = text_of(handle)
+  if text ~= "" then found = strict.violations(text, method.message, schema, MOST_NAMED) end
   if #found > 0 then
     local document = problem.document(400, problem.invalid(found), id)
     handle:respond({[":status"] = "400", ["content-type"] = problem.CONTENT_TYPE}, document)

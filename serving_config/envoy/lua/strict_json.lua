@@ -339,6 +339,7 @@ function strict.violations(body, message, tables, limit)
   contract, most, text, at, path, depth, violations, left_out = tables, limit, body, 1, {}, 0, {}, 0
   local read, failure = pcall(function()
     local b = skip_space()
+    if at == 1 and (b == 254 or b == 255) then fail("it is UTF-16, and JSON is UTF-8") end
     if b == OPEN_OBJECT then read_message(message) else expected("an object") end
     if skip_space() then fail("nothing expected after the object") end
   end)

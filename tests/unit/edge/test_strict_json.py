@@ -105,7 +105,9 @@ def test_what_is_wrong_is_named_by_its_path(body, found):
         (b'{"a":"\\u12"}', "a broken escape in a string (byte 7)"),
         (b'{"a":' * 70 + b"1" + b"}" * 70, "nested too deeply (byte 322)"),
         (b'{"a":' + b"[" * 100_000, "nested too deeply (byte 70)"),
-        (b"\xff\xfe", "not a JSON value (byte 1)"),
+        (b"\xff\xfe", "it is UTF-16, and JSON is UTF-8 (byte 1)"),
+        (b"\xfe\xff", "it is UTF-16, and JSON is UTF-8 (byte 1)"),
+        (b" \xff", "not a JSON value (byte 2)"),
     ],
 )
 def test_what_is_no_json_is_pointed_at(body, complaint):
