@@ -62,7 +62,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
         """Rows in, rows out."""
         rows = _read_rows(request)
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
-        arm = self._rollout.choose(request.model, rows)
+        arm = await self._rollout.choose(request.model, rows)
         keys = [row.tobytes() for row in rows] if self._settings.cache_rows and len(rows) <= _MOST_CACHED_ROWS else []
         asked_s = monotonic()
         if keys and (found := await self._remembered(arm.selector, keys, asked_s)):
@@ -105,7 +105,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         few = len(request.orbits.eccentricity) <= _FEW_ROWS
         rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
-        arm = self._rollout.choose(request.model, rows)
+        arm = await self._rollout.choose(request.model, rows)
         said, arm = await self._rollout.judge(arm, rows, budget, definition=not request.without_definition)
         model = await self._judges.describe(said.version, arm.model, budget)
         return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)

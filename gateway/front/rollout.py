@@ -3,12 +3,17 @@
 
 The model server's labels say which versions those are, and the front asks for labels, so that a label that moves takes
 effect with the next call. Without labels the newest version answers, as TensorFlow Serving has it.
+
+TensorFlow Serving does not list its labels, and refuses a request for a label that is not set. So the front looks
+labels up only while callers ask.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from math import inf
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -83,6 +88,10 @@ class Rollout:
         self._versions: dict[str, int] = {}
         # The newest version may be a challenger: it answers only where the model server has said that none is stable.
         self._has_stable = True
+        # Whether a call needed the labels since the last look, and when that was.
+        self._in_use = False
+        self._looked_s = -inf
+        self._looking = asyncio.Lock()
 
     def tell(self, observer: Observer) -> None:
         """Have somebody told of every answer from now on."""
@@ -92,7 +101,7 @@ class Rollout:
         """The version that a label named when it was last asked for; None where it is not being served."""
         return self._versions.get(label)
 
-    def choose(self, model: v1.ModelSelector, rows: Floats) -> Arm:
+    async def choose(self, model: v1.ModelSelector, rows: Floats) -> Arm:
         """Whom to ask.
 
         A request is answered by one version, so its first object decides for all of them.
@@ -103,6 +112,7 @@ class Rollout:
         """
         if model.WhichOneof("choice"):
             return _arm("", model)
+        await self._know_labels()
         settings = self._settings
         if settings.canary_label in self._versions and in_share(rows[0], settings.canary_share, b"canary"):
             return self._canary
@@ -136,7 +146,11 @@ class Rollout:
         Raises:
             ServingError: what `ask` raises; ModelNotFound where no way is left.
         """
-        arm = _arm("", model) if model.WhichOneof("choice") else self._stable if self._has_stable else self._newest
+        if model.WhichOneof("choice"):
+            arm = _arm("", model)
+        else:
+            await self._know_labels()
+            arm = self._stable if self._has_stable else self._newest
         answer, _ = await self._along(arm, lambda way: ask(way.model))
         return answer
 
@@ -158,14 +172,28 @@ class Rollout:
                 return answer, arm
 
     async def follow(self) -> None:
-        """Keep up with the labels, until cancelled."""
+        """Look the labels up once a period while callers ask, until cancelled."""
         while True:
             await asyncio.sleep(self._settings.label_period_s)
-            await self.look()
+            if self._in_use:
+                self._in_use = False
+                await self.look()
+
+    async def _know_labels(self) -> None:
+        """Look the labels up if nobody asked for so long that `follow` did not."""
+        self._in_use = True
+        oldest_s = monotonic() - 2 * self._settings.label_period_s
+        if self._looked_s < oldest_s:
+            async with self._looking:
+                if self._looked_s < oldest_s:
+                    # Unknown again, until the model server says that none is stable.
+                    self._has_stable = True
+                    await self.look()
 
     async def look(self) -> None:
         """Ask which versions the labels name now; what is not answered stays as it was."""
         settings = self._settings
+        started_s = monotonic()
         labels = (settings.stable_label, settings.canary_label, settings.shadow_label)
         answers = await asyncio.gather(*(self._ask(label) for label in labels))
         said = {label: answer for label, answer in zip(labels, answers, strict=True) if answer is not None}
@@ -177,6 +205,7 @@ class Rollout:
                 log.info("label", label=label, version=found.get(label))
             metrics.LABEL_VERSION.labels(label).set(found.get(label, 0))
         self._versions = found
+        self._looked_s = started_s
 
     async def _ask(self, label: str) -> int | None:
         """The version of a label, 0 where it is not being served; None where the model server does not answer."""

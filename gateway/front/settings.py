@@ -54,8 +54,9 @@ class FrontSettings(ServingSettings):
     cache_redis_url: SecretStr | None = None
     cache_redis_kept_s: int = Field(default=86_400, ge=1)
 
-    # Labels of the model server, looked up once a period: docs/retraining.md. Callers who choose no version are
-    # answered by the stable one where that label is served, this share of objects by the canary where that one is.
+    # Labels of the model server, looked up once a period while callers ask: docs/retraining.md. Callers who choose no
+    # version are answered by the stable one where that label is served, this share of objects by the canary where that
+    # one is.
     stable_label: str = Field(default="stable", min_length=1)
     canary_label: str = Field(default="canary", min_length=1)
     canary_share: float = Field(default=0.05, ge=0, le=1)

@@ -17,6 +17,7 @@ from export.rollout import command
 from gateway.front import metrics
 from gateway.front.open_inference_messages import MESSAGES, SERVICE
 from gateway.front.rollout import in_share
+from gateway.serving import metrics as serving_metrics
 from orrery.inference import v1
 from tests.contract.model_server_testbed import MODEL, export, model_config, server_config, serving
 from tests.contract.test_batching import expected, item
@@ -208,6 +209,27 @@ async def test_a_front_that_has_just_started_does_not_take_the_newest_for_the_st
         async with front(model_server, label_period_s=60.0) as channel:
             replies = await asyncio.gather(*(ask(channel, value / 9.0) for value in range(9)))
         assert {(reply.model.version, reply.model.version_label) for reply in replies} == {(CHAMPION, "stable")}
+
+
+def refused():
+    """Predict calls that the model server has refused."""
+    labels = ("tensorflow.serving.PredictionService", "Predict")
+    return counted(serving_metrics.HANDLED.labels(*labels, "INVALID_ARGUMENT"))
+
+
+async def test_an_idle_front_asks_for_no_label_and_looks_before_it_answers(root, model_server):
+    async with front(model_server) as channel:
+        await ask(channel, 1.0)
+        before = refused()
+        # The look of the period in which that call came, and no other.
+        await asyncio.sleep(20 * 0.05)
+        assert refused() <= before + len(("stable", "canary", "challenger"))
+        before = refused()
+        await asyncio.sleep(20 * 0.05)
+        assert refused() == before
+        assert await roll_on(root, model_server, "shadow") == 0
+        replies = await asyncio.gather(*(ask(channel, value / 9.0) for value in range(9)))
+    assert {(reply.model.version, reply.model.version_label) for reply in replies} == {(CHAMPION, "stable")}
 
 
 async def test_a_label_that_goes_between_two_looks_is_answered_the_next_way_and_counted(root, model_server):
