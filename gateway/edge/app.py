@@ -42,7 +42,8 @@ def run(settings: EdgeSettings) -> int:
         Envoy's exit code.
 
     Raises:
-        CannotStart: an address is taken, a file is not there, Envoy is not installed; or see `render` and `require_usable`.
+        CannotStart: an address is taken, a file is not there, Envoy is not installed; or see `render` and
+            `require_usable`.
     """
     settings.require_files()
     program = _program(settings)

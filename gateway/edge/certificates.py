@@ -26,10 +26,10 @@ def secrets(settings: EdgeSettings) -> dict[str, dict[str, Any]]:
 
 
 def require_usable(settings: EdgeSettings) -> None:
-    """Read every certificate and key, because Envoy starts without those that it cannot read.
+    """Read every certificate and key, because Envoy starts without those that it cannot use.
 
     Raises:
-        UnsafeSettings: a file cannot be read, or is not PEM.
+        UnsafeSettings: a file does not hold what it should.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for certificate, key in _pairs(settings).values():
@@ -44,10 +44,9 @@ def require_usable(settings: EdgeSettings) -> None:
 def _refusing(requirement: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        # ssl.SSLError is one, too; its text names places in OpenSSL's source.
-        reason = "" if isinstance(error, ssl.SSLError) else f": {error.strerror}"
-        raise UnsafeSettings(requirement + reason) from error
+    except ssl.SSLError as error:
+        # Its text names places in OpenSSL's source.
+        raise UnsafeSettings(requirement) from error
 
 
 def _no_password() -> bytes:

@@ -57,7 +57,10 @@ class Ended:
         try:
             initial, trailing = metadata_of(self.initial), metadata_of(self.trailing)
         except Malformed as error:
-            return grpc.aio.AioRpcError(error.code, grpc.aio.Metadata(), grpc.aio.Metadata(), error.details)
+            # The server's fault here: our own code for it is that of a request.
+            return grpc.aio.AioRpcError(
+                grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), error.details
+            )
         return grpc.aio.AioRpcError(
             self.code, grpc.aio.Metadata(*initial), grpc.aio.Metadata(*trailing), self.details, self.details
         )
