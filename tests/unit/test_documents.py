@@ -98,6 +98,18 @@ def test_the_readmes_tree_has_every_package():
     assert set(re.findall(r"^  (\w+)/ ", tree, re.MULTILINE)) == packages
 
 
+@pytest.mark.parametrize(
+    "cells", [cells for cells in rows_of(DOCS / "architecture.md") if "gateway/" in cells[1]], ids=str
+)
+def test_a_library_is_imported_where_the_document_has_it(cells):
+    places = [PROJECT_ROOT / place for place in re.findall(r"`([\w/.]+)`", cells[1])]
+    for library in re.findall(r"`(\w+)`", cells[0]):
+        imported = re.compile(rf"^\s*(?:import|from) {library}\b", re.MULTILINE)
+        files = [file for file in (PROJECT_ROOT / "gateway").rglob("*.py") if imported.search(text_of(file))]
+        assert files, library
+        assert [file for file in files if not any(file.is_relative_to(place) for place in places)] == [], library
+
+
 def test_every_path_of_rest_is_in_its_table():
     shown = {}
     for cells in rows_of(DOCS / "rest.md"):
