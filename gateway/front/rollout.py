@@ -109,9 +109,12 @@ class Rollout:
         Args:
             model: the caller's choice, often none.
             rows: of the request, (N, 7) with N at least 1.
+
+        Raises:
+            ModelNotFound: the caller's choice can be no label.
         """
         if model.WhichOneof("choice"):
-            return _arm("", model)
+            return _chosen(model)
         await self._know_labels()
         settings = self._settings
         if settings.canary_label in self._versions and in_share(rows[0], settings.canary_share, b"canary"):
@@ -147,7 +150,7 @@ class Rollout:
             ServingError: what `ask` raises; ModelNotFound where no way is left.
         """
         if model.WhichOneof("choice"):
-            arm = _arm("", model)
+            arm = _chosen(model)
         else:
             await self._know_labels()
             arm = self._stable if self._has_stable else self._newest
@@ -220,6 +223,19 @@ class Rollout:
         except ServingError:
             return None
         return answer.version
+
+
+def _chosen(model: v1.ModelSelector) -> Arm:
+    """The arm of a caller's own choice.
+
+    Raises:
+        ModelNotFound: the label is empty, or has white space at an end. TensorFlow Serving repeats it at the end of its
+            refusal, and HTTP/2 allows no such header.
+    """
+    label = model.version_label
+    if model.WhichOneof("choice") == "version_label" and (not label or label != label.strip()):
+        raise ModelNotFound("model.version_label", f"{label!r} is no label being served")
+    return _arm("", model)
 
 
 def _arm(name: str, model: v1.ModelSelector, otherwise: Arm | None = None) -> Arm:

@@ -195,11 +195,13 @@ async def test_the_open_inference_protocol_is_answered_by_the_stable_version(roo
             assert (await ask_infer(request, timeout=20)).model_version == str(CHAMPION)
 
 
-async def test_a_label_that_is_not_served_is_the_callers_error_if_the_caller_chose_it(root, model_server):
+@pytest.mark.parametrize("label", ["canary", "", " ", "stable ", "\tstable"])
+async def test_a_label_that_is_not_served_is_the_callers_error_if_the_caller_chose_it(root, model_server, label):
     async with front(model_server) as channel:
-        with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await ask(channel, 1.0, v1.ModelSelector(version_label="canary"))
-        assert refused.value.code() is grpc.StatusCode.NOT_FOUND
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await ask(channel, 1.0, v1.ModelSelector(version_label=label))
+        assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+        assert f"{label!r} is no label being served" in refusal.value.details()
         assert (await ask(channel, 1.0)).model.version == CHAMPION
 
 

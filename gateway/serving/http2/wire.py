@@ -59,7 +59,8 @@ _MOST_TRAILER_BYTES: Final = 32 * 1024
 _MOST_TRAILERS: Final = 100
 # Parts of a message that are smaller are kept together.
 _SMALL_PART: Final = 4 * 1024
-_UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]")
+# What `grpc-message` has percent-encoded; HTTP/2 allows no blank at either end of a value (RFC 9113, 8.2.1).
+_UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]|\A\x20|\x20\Z")
 
 
 class Malformed(Exception):

@@ -65,6 +65,13 @@ async def test_errors_in_words():
         assert error.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize("words", [" ", " a  b ", "a %20 "])
+async def test_blanks_at_the_ends_of_words_are_kept(words):
+    async with calling() as (channel, _):
+        error = await status_of(channel.unary_unary(FAIL)(words.encode(), timeout=20))
+        assert (error.code(), error.details()) == (grpc.StatusCode.OUT_OF_RANGE, words)
+
+
 async def test_more_words_than_fit_are_cut():
     async with calling() as (channel, _):
         error = await status_of(channel.unary_unary(FAIL)(b"x" * 200_000, timeout=20))
