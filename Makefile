@@ -51,6 +51,9 @@ serve: models ## start everything and stay up; Ctrl-C drains
 test: models $(TRITON_CLIENT) ## run all tests, two files at a time
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
+test-random: models ## the property tests alone, on new random examples, twenty times as many (half an hour)
+	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random --timeout=3600 --numprocesses 2 --dist load
+
 test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQLite and with PostgreSQL included (minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "no PostgreSQL here: its half will be skipped (apt install postgresql)"
 	ORRERY_TEST_KILLS=60 $(BIN)/python -m pytest tests/unit/feedback tests/contract/test_feedback.py \
@@ -154,9 +157,6 @@ build/examples/browser/dist/page.js: $(wildcard $(EXAMPLES)/browser/*.* $(EXAMPL
 	cp $(EXAMPLES)/browser/src/*.ts build/examples/browser/src
 	cd build/examples/browser && npm ci --silent --no-audit --no-fund --ignore-scripts
 	cd build/examples/browser && npm run --silent build
-
-schemathesis: models ## hold docs/openapi.json against the running edge with 300 requests of each method (minutes)
-	ORRERY_TEST_REQUESTS=300 $(BIN)/python -m pytest --timeout=1800 tests/contract/test_edge_schemathesis.py
 
 observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
 	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)

@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests import postgres
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+# Property tests take the same examples in every run; `make test-random` (--hypothesis-profile=random) takes new ones,
+# twenty times as many, and prints what reproduces a failure. A test that is slow takes a share: `tests.example_counts`.
+settings.register_profile("repeatable", deadline=None, max_examples=100, derandomize=True, database=None)
+settings.register_profile("random", deadline=None, max_examples=2_000, print_blob=True)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,13 @@
 """The quick answer to "is anything wrong?" is the one of the walker that names what is."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.serving.fitting import fits
 from gateway.serving.validation import Violations, name_violations
 from orrery.inference import v1
+from tests.example_counts import one_in
 from tests.property.message_strategies import messages
 
 REQUESTS = (
@@ -23,7 +24,7 @@ REQUESTS = (
 
 @pytest.mark.parametrize("request_class", REQUESTS, ids=lambda cls: cls.DESCRIPTOR.name)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@one_in(2)
 def test_quick_and_thorough_agree(request_class, data):
     message = data.draw(messages(request_class, clean=data.draw(st.booleans())))
     found = Violations()

@@ -6,7 +6,7 @@ The two together bound the answer from both sides: a distance that is attained c
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.neo import Orbits
@@ -75,7 +75,6 @@ def test_agrees_with_brute_force(kind, reference):
     assert result.converged.mean() > 0.99
 
 
-@settings(max_examples=200)
 @given(orbits(), orbits(eccentricity=eccentricities.filter(lambda e: e < 1.0)))
 def test_any_pair_gets_a_distance_that_is_attained_and_below_every_pair_of_points(orbit, reference):
     result = moid(orbit, reference)
@@ -88,7 +87,6 @@ def test_any_pair_gets_a_distance_that_is_attained_and_below_every_pair_of_point
     assert result.distance_au[0] <= apart + 1e-14 * (apart + radius[0])
 
 
-@settings(max_examples=200)
 @given(
     orbits(eccentricity=st.floats(0.0, 0.99)),
     orbits(eccentricity=st.floats(0.0, 0.99)),

@@ -3,6 +3,7 @@
 
 import hashlib
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,12 @@ MODEL = "neo_anomaly"
 def publish(root, version, files=None, model=MODEL):
     folder = root / model / str(version)
     folder.mkdir(parents=True)
-    content = files or {"forest.onnx": os.urandom(300_000), "variables/data": os.urandom(100), "manifest.json": b"{}"}
+    draw = random.Random(version)  # noqa: S311  # bytes of a model, nothing secret
+    content = files or {
+        "forest.onnx": draw.randbytes(300_000),
+        "variables/data": draw.randbytes(100),
+        "manifest.json": b"{}",
+    }
     for name, body in content.items():
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(body)

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulation.bodies import PROPERTIES, Body
@@ -107,7 +107,6 @@ def test_what_is_inside_a_body_is_known():
     assert body_around(beside(Body.MOON, (0, 1800, 0), (0, 0, 1)), START_D) is None
 
 
-@settings(deadline=None)
 @given(root=st.floats(-5, 5), steepness=st.floats(0.01, 20))
 def test_roots_are_found_within_their_bracket(root, steepness):
     found = find_root(lambda t: np.expm1(steepness * (t - root)), -6.0, 7.0)

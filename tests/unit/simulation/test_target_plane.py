@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulation.bodies import PROPERTIES, Body
@@ -23,7 +23,6 @@ def far_out(xi, zeta, v_infinity, distance):
     return position, speed * eta, motion
 
 
-@settings(deadline=None)
 @given(
     xi=st.floats(-2e5, 2e5),
     zeta=st.floats(-2e5, 2e5),
