@@ -99,12 +99,13 @@ lint: $(INSTALLED) protos-check ## ruff, mypy, import-linter, buf
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 
-protos: $(INSTALLED) ## generate the client's stubs, docs/openapi.json and protos/google
+protos: $(INSTALLED) ## generate the client's stubs, docs/openapi.json, docs/settings.md and protos/google
 	$(UV) run --quiet --no-project --script protos/generate.py
 	$(BIN)/python -m gateway edge openapi build/protos.binpb
+	$(BIN)/python -m gateway settings --markdown docs/settings.md
 
 protos-check: protos
-	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json gateway/front/open_inference.binpb protos/google || (echo "the stubs were stale: commit what make protos wrote"; exit 1)
+	@git diff --exit-code --stat -- client/orrery/inference/v1 docs/openapi.json docs/settings.md gateway/front/open_inference.binpb protos/google || (echo "what is generated was stale: commit what make protos wrote"; exit 1)
 
 client-check: $(INSTALLED) ## build the client's wheel and use it in empty environments, without and with its extras
 	rm -rf build/client && mkdir -p build/client

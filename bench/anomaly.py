@@ -14,6 +14,7 @@ from gateway.anomaly.explanation import path_length_shares
 from gateway.anomaly.forests import Forests
 from gateway.anomaly.servicer import AnomalyServicer
 from gateway.anomaly.settings import AnomalySettings
+from gateway.serving.settings import FOREST_NAME
 from orrery.inference import v1
 
 _COLUMNS: Final = 100_000
@@ -45,7 +46,7 @@ def _orbits(count: int) -> Floats:
 
 def _forests(threads: int) -> Forests:
     settings = AnomalySettings()
-    forests = Forests(settings.model_store / settings.forest_name, kept_versions=1, threads=threads)
+    forests = Forests(settings.model_store / FOREST_NAME, kept_versions=1, threads=threads)
     forests.refresh()
     return forests
 

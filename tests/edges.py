@@ -106,11 +106,10 @@ def running_edge(folder, fronts, **settings):
             "metrics_address": free_address(),
             "front_addresses": ",".join(fronts),
             "workers": 1,
-            "health_interval_s": 0.2,
             **settings,
         }
     )
-    config = render(chosen, folder)
+    config = render(chosen, folder, health_interval_s=0.2)
     log = folder / "envoy.log"
     command = [_program(chosen), "--config-path", config, "--concurrency", "1", "--log-level", "error"]
     command += ["--file-flush-interval-msec", "100"]

@@ -36,7 +36,6 @@ class Pod:
             "ORRERY_FEEDBACK_METRICS_ADDRESS": self.metrics,
             "ORRERY_FEEDBACK_FOLDER": str(folder),
             "ORRERY_FEEDBACK_SECRET": self.secret,
-            "ORRERY_FEEDBACK_HEALTH_PERIOD_S": "0.1",
             "ORRERY_FEEDBACK_LOG_LEVEL": "DEBUG",
             **({} if database_url is None else {"ORRERY_FEEDBACK_DATABASE_URL": database_url}),
             **environment,

@@ -13,6 +13,7 @@ from gateway.feedback import app as feedback
 from gateway.feedback.settings import FeedbackSettings
 from gateway.front import app as front
 from gateway.front.settings import FrontSettings
+from gateway.front.tuning import Tuning
 from gateway.serving import server
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -54,38 +55,39 @@ def free_settings(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 @contextlib.asynccontextmanager
 async def running_front(**settings):
-    """A front in this process; its backends are wherever the settings say (nowhere by default)."""
+    """A front in this process; its backends are wherever the settings say (nowhere by default).
+
+    Fields of Tuning may be given as well.
+    """
+    tuned = {name: settings.pop(name) for name in Tuning.__dataclass_fields__ if name in settings}
+    tuning = Tuning(**{"health_period_s": 0.1, **tuned})
     backends = ("model_server", "anomaly", "simulation", "feedback")
     nowhere = {f"{name}_address": free_address() for name in backends}
     chosen = FrontSettings(
         **{
             "address": ANYWHERE,
             "metrics_address": ANYWHERE,
-            "health_period_s": 0.1,
             "grace_s": 1.0,
             **nowhere,
             **settings,
         }
     )
-    async with server.running(chosen, partial(front.mount, chosen)) as pod:
+    async with server.running(chosen, partial(front.mount, chosen, tuning=tuning)) as pod:
         yield pod
 
 
 @contextlib.asynccontextmanager
 async def running_anomaly(**settings):
     """An anomaly pod in this process."""
-    chosen = AnomalySettings(
-        **{"address": ANYWHERE, "metrics_address": ANYWHERE, "poll_s": 0.1, "grace_s": 1.0, **settings}
-    )
-    async with server.running(chosen, partial(anomaly.mount, chosen)) as pod:
+    chosen = AnomalySettings(**{"address": ANYWHERE, "metrics_address": ANYWHERE, "grace_s": 1.0, **settings})
+    async with server.running(chosen, partial(anomaly.mount, chosen, poll_s=0.1)) as pod:
         yield pod
 
 
 @contextlib.asynccontextmanager
-async def running_feedback(**settings):
+async def running_feedback(*, max_waiting=feedback.MAX_WAITING, **settings):
     """A feedback pod in this process, its store where the settings say: `folder`, `database_url`."""
-    chosen = FeedbackSettings(
-        **{"address": ANYWHERE, "metrics_address": ANYWHERE, "health_period_s": 0.1, "grace_s": 1.0, **settings}
-    )
-    async with server.running(chosen, partial(feedback.mount, chosen), "feedback") as pod:
+    chosen = FeedbackSettings(**{"address": ANYWHERE, "metrics_address": ANYWHERE, "grace_s": 1.0, **settings})
+    mount = partial(feedback.mount, chosen, max_waiting=max_waiting, health_period_s=0.1)
+    async with server.running(chosen, mount, "feedback") as pod:
         yield pod

@@ -158,9 +158,8 @@ def model_server() -> contextlib.AbstractContextManager[Pod]:
         {
             "ORRERY_MODEL_SERVER_ADDRESS": "127.0.0.1:0",
             "ORRERY_MODEL_SERVER_STATUS_ADDRESS": "127.0.0.1:0",
-            "ORRERY_MODEL_SERVER_MODELS_ROOT": "{store}",
+            "ORRERY_MODEL_STORE": "{store}",
             "ORRERY_MODEL_SERVER_MODEL_CONFIG_FILE": str(paths.PROJECT_ROOT / "serving_config" / "models.config"),
-            "ORRERY_MODEL_SERVER_FILE_SYSTEM_POLL_WAIT_S": "0.2",
             "TF_CPP_MIN_LOG_LEVEL": "3",
             "CUDA_VISIBLE_DEVICES": "-1",
         },
@@ -174,8 +173,7 @@ def anomaly_pod() -> contextlib.AbstractContextManager[Pod]:
         {
             "ORRERY_ANOMALY_ADDRESS": "127.0.0.1:0",
             "ORRERY_ANOMALY_METRICS_ADDRESS": "127.0.0.1:0",
-            "ORRERY_ANOMALY_MODEL_STORE": "{store}",
-            "ORRERY_ANOMALY_POLL_S": "0.2",
+            "ORRERY_MODEL_STORE": "{store}",
         },
     )
 

@@ -15,7 +15,7 @@ from export.rollout.store import newest_challenger, retire
 
 LOAD_WITHIN_S: Final = 60.0
 SETTLE_S: Final = 3.0
-"""Longer than fronts take to notice a new label (`ORRERY_FRONT_LABEL_PERIOD_S`, 1 s)."""
+"""Longer than fronts take to notice a new label (`label_period_s`, 1 s)."""
 
 
 class ClassifierRollout:

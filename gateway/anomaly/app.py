@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Final
 
 import grpc
 import numpy as np
@@ -16,29 +17,33 @@ from gateway.anomaly.servicer import AnomalyServicer
 from gateway.anomaly.settings import AnomalySettings
 from gateway.serving import server as serving
 from gateway.serving.drift import DriftMonitor
+from gateway.serving.settings import FOREST_NAME
 from orrery.inference import v1
 from orrery.inference.v1 import anomaly_service_pb2
 
 SERVICE: str = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"].full_name
 
+# Newest versions that stay loaded, so that a caller may pin the one before.
+KEPT_VERSIONS: Final = 2
+# How often the store is looked at for a new version.
+POLL_S: Final = 1.0
+
 
 @contextlib.asynccontextmanager
 async def mount(
-    settings: AnomalySettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+    settings: AnomalySettings, server: grpc.aio.Server, checks: health.aio.HealthServicer, poll_s: float = POLL_S
 ) -> AsyncIterator[Sequence[str]]:
     """Serve while entered; healthy as soon as a forest is loaded."""
-    forests = Forests(settings.model_store / settings.forest_name, settings.kept_versions, settings.threads)
+    forests = Forests(settings.model_store / FOREST_NAME, KEPT_VERSIONS, settings.threads)
     with ThreadPoolExecutor(settings.threads, thread_name_prefix="score") as executor:
         drift = DriftMonitor(
-            settings.forest_name, forests.reference_of, lambda features, score: np.column_stack((features, score))
+            FOREST_NAME, forests.reference_of, lambda features, score: np.column_stack((features, score))
         )
-        servicer = AnomalyServicer(forests, settings.forest_name, executor, drift)
+        servicer = AnomalyServicer(forests, FOREST_NAME, executor, drift)
         v1.add_AnomalyServiceServicer_to_server(servicer, server)
         await checks.set(SERVICE, serving.NOT_SERVING)
         async with asyncio.TaskGroup() as tasks:
-            keepers = [
-                tasks.create_task(work) for work in (_keep_fresh(forests, checks, settings.poll_s), drift.follow())
-            ]
+            keepers = [tasks.create_task(work) for work in (_keep_fresh(forests, checks, poll_s), drift.follow())]
             yield (SERVICE,)
             for keeper in keepers:
                 keeper.cancel()

@@ -4,6 +4,7 @@
 import signal
 import sys
 import threading
+from argparse import ArgumentParser
 
 import structlog
 
@@ -18,18 +19,17 @@ from gateway.serving.starting import CannotStart
 log = structlog.get_logger()
 
 
-def main() -> None:
+def main(parser: ArgumentParser) -> None:
     """Exits with 1 where a model has no version in the store at the end.
 
     Raises:
         CannotStart: settings make no sense, or the address of metrics is taken.
     """
-    arguments = sys.argv[1:]
-    if arguments not in ([], ["--follow"]):
-        sys.exit("usage: python -m gateway deliver [--follow]")
+    parser.add_argument("--follow", action="store_true", help="go on bringing new versions until SIGTERM")
+    follows = parser.parse_args().follow
     settings = DeliverySettings()  # type: ignore[call-arg]  # from the environment
     settings.require_files()
-    if arguments:
+    if follows:
         require_free({"deliver": settings})
     logs.configure("delivery", settings.log_level)
     # A process without a parent ignores signals that it does not ask for.
@@ -40,7 +40,7 @@ def main() -> None:
         carrier = Carrier(settings)
     except (SourceUnavailable, OSError, ValueError) as error:
         raise CannotStart(str(error)) from error
-    if arguments:
+    if follows:
         _follow(carrier, settings, stop)
     else:
         _once(carrier)

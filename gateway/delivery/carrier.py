@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -18,10 +19,16 @@ from gateway.delivery.published import Published
 from gateway.delivery.settings import DeliverySettings
 from gateway.delivery.signature import SIGNATURE_FILE, check_signature, load_key
 from gateway.serving.checksums import SUMS_FILE, NotWhole, check_sums, read_sums
+from gateway.serving.settings import MIB
 
 DELIVERED_VERSION = Gauge("orrery_delivery_version", "The newest version in the store.", ["model"])
 REFUSED = Counter("orrery_delivery_refused_total", "Published versions that were not whole.", ["model"])
 LOOKED = Gauge("orrery_delivery_looked_timestamp_seconds", "When the source was last read to the end.")
+
+# One more than a server holds (models.config: two), so that none is removed while it is being served.
+KEEP_VERSIONS: Final = 3
+# No file of a model is larger.
+MAX_FILE_BYTES: Final = 1024 * MIB
 
 _STAGING = ".staging-"
 
@@ -31,8 +38,19 @@ log = structlog.get_logger()
 class Carrier:
     """Carries versions from where they are published to where they are served."""
 
-    def __init__(self, settings: DeliverySettings) -> None:
+    def __init__(
+        self,
+        settings: DeliverySettings,
+        *,
+        keep_versions: int = KEEP_VERSIONS,
+        max_file_bytes: int = MAX_FILE_BYTES,
+    ) -> None:
         """Open the source.
+
+        Args:
+            settings: where from, where to, and which models.
+            keep_versions: of each model, the newest.
+            max_file_bytes: larger files are refused.
 
         Raises:
             SourceUnavailable: there is none.
@@ -40,8 +58,9 @@ class Carrier:
             ValueError: it is no key.
         """
         self._settings = settings
+        self._keep_versions = keep_versions
         self._key: Ed25519PublicKey | None = load_key(settings.public_key_file) if settings.public_key_file else None
-        self._published = Published(settings.source, settings.max_file_bytes)
+        self._published = Published(settings.source, max_file_bytes)
         for model in settings.models:
             # From the start on, so that the first refusal is an increase.
             REFUSED.labels(model)
@@ -60,7 +79,7 @@ class Carrier:
             folder.mkdir(parents=True, exist_ok=True)
             _sweep(folder)
             here = set(_versions(folder))
-            wanted = self._settings.keep_versions
+            wanted = self._keep_versions
             published = self._published.versions(model)
             for version in published:
                 if wanted == 0:
@@ -71,7 +90,7 @@ class Carrier:
             # Newer than all that is published: it was called back there, and must not answer here either.
             called_back = {version for version in here if published and version > max(published)}
             here -= called_back
-            for version in (*called_back, *sorted(here, reverse=True)[self._settings.keep_versions :]):
+            for version in (*called_back, *sorted(here, reverse=True)[self._keep_versions :]):
                 _remove(folder / str(version))
             if here:
                 DELIVERED_VERSION.labels(model).set(max(here))

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from argparse import ArgumentParser
 from pathlib import Path
 
 from gateway.edge import openapi
@@ -12,6 +13,7 @@ from gateway.edge.certificates import require_usable
 from gateway.edge.envoy import supervise
 from gateway.edge.render import OPENAPI, SOURCES, render
 from gateway.edge.settings import EdgeSettings
+from gateway.serving.arguments import command_adder
 from gateway.serving.listening import require_free
 from gateway.serving.starting import CannotStart
 
@@ -20,19 +22,21 @@ class NoEnvoy(CannotStart):
     """Envoy is not installed here."""
 
 
-def main() -> None:
+def main(parser: ArgumentParser) -> None:
     """Render and run Envoy; or only render; or write docs/openapi.json."""
-    match sys.argv[1:]:
-        case []:
-            sys.exit(run(EdgeSettings()))
-        case ["render", folder]:
-            render(EdgeSettings(), Path(folder))
-        case ["render", folder, seen_at]:
-            render(EdgeSettings(), Path(folder), seen_at=seen_at)
-        case ["openapi", descriptors]:
-            openapi.write(Path(descriptors), SOURCES / "examples", OPENAPI)
-        case _:
-            sys.exit("usage: python -m gateway edge [render FOLDER [SEEN_AT] | openapi DESCRIPTORS]")
+    add_command = command_adder(parser)
+    rendering = add_command("render", "write all that Envoy needs, and do not run it")
+    rendering.add_argument("folder", type=Path, help="made if absent")
+    rendering.add_argument("seen_at", nargs="?", help="the folder's path where Envoy will run, if it is another")
+    documenting = add_command("openapi", "write docs/openapi.json")
+    documenting.add_argument("descriptors", type=Path, help="build/protos.binpb, which `make protos` writes")
+    options = parser.parse_args()
+    if options.command == "render":
+        render(EdgeSettings(), options.folder, seen_at=options.seen_at)
+    elif options.command == "openapi":
+        openapi.write(options.descriptors, SOURCES / "examples", OPENAPI)
+    else:
+        sys.exit(run(EdgeSettings()))
 
 
 def run(settings: EdgeSettings) -> int:

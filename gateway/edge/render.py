@@ -27,6 +27,9 @@ _FILTERS: Final = {
     "edge.lua": ("problem", "paths", "edge"),
     "body.lua": ("problem", "paths", "strict_json", "body"),
 }
+HEALTH_INTERVAL_S: Final = 1.0
+# Bad answers, after which a front gets no more calls.
+_UNHEALTHY_AFTER: Final = 2
 _CSP: Final = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
 
@@ -63,13 +66,16 @@ PAGES: Final = (
 )
 
 
-def render(settings: EdgeSettings, folder: Path, *, seen_at: str | None = None) -> Path:
+def render(
+    settings: EdgeSettings, folder: Path, *, seen_at: str | None = None, health_interval_s: float = HEALTH_INTERVAL_S
+) -> Path:
     """Write all that Envoy needs.
 
     Args:
         settings: of the edge.
         folder: made if absent.
         seen_at: the folder's path where Envoy will run, if it is another.
+        health_interval_s: between two questions for a front's health.
 
     Returns:
         The configuration's path, for `envoy --config-path`.
@@ -91,11 +97,11 @@ def render(settings: EdgeSettings, folder: Path, *, seen_at: str | None = None) 
         (folder / f"{name}.json").write_text(json.dumps(secret), encoding="utf-8")
     where = seen_at or str(folder.resolve())
     config = folder / "envoy.yaml"
-    config.write_text(_configuration(settings, where), encoding="utf-8")
+    config.write_text(_configuration(settings, where, health_interval_s), encoding="utf-8")
     return config
 
 
-def _configuration(settings: EdgeSettings, where: str) -> str:
+def _configuration(settings: EdgeSettings, where: str, health_interval_s: float) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SOURCES),
         undefined=jinja2.StrictUndefined,
@@ -106,6 +112,8 @@ def _configuration(settings: EdgeSettings, where: str) -> str:
     grpc = [f"/{service.full_name}/" for service in services()]
     return environment.get_template("envoy.yaml.j2").render(
         s=settings,
+        health_interval_s=health_interval_s,
+        unhealthy_after=_UNHEALTHY_AFTER,
         folder=where,
         admin_pipe=f"{where}/admin.sock",
         address=split_address(settings.address),

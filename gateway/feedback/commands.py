@@ -17,68 +17,66 @@ from gateway.feedback.store.contributors import ModelVersion
 from gateway.feedback.store.copies import NotRestored
 from gateway.feedback.store.extraction import UnknownRun
 from gateway.feedback.store.store import Store
+from gateway.serving.arguments import command_adder
 from gateway.serving.checksums import NotWhole
 from gateway.serving.errors import ServingError
 from gateway.serving.settings import ModelStoreSettings
 
 
-def main() -> None:
+def main(parser: argparse.ArgumentParser) -> None:
     """Serve if nothing is asked for, else do what the arguments say."""
-    if len(sys.argv) == 1:
+    _add_commands(parser)
+    arguments = parser.parse_args()
+    if arguments.command is None:
         app.main()
         return
-    arguments = _parser().parse_args()
     try:
         arguments.run(arguments)
     except (ServingError, NotRestored, NotWhole, UnknownRun, CalledProcessError, OSError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gateway feedback", description="Serve; or one of:")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    add_command = command_adder(parser)
 
-    extract = commands.add_parser(
-        "extract", help="write the consensus of now for training: consensus.jsonl, manifest.json"
-    )
+    extract = add_command("extract", "write the consensus of now for training: consensus.jsonl, manifest.json")
     extract.add_argument("--run-id", required=True, help="of this extraction; the same id gives the same files again")
     extract.add_argument("--folder", required=True, type=Path, help="to be made, with both files in it")
     extract.set_defaults(run=_extract)
 
-    trained = commands.add_parser("trained", help="note that a model version was trained on a run's consensus")
-    trained.add_argument("--run-id", required=True)
-    trained.add_argument("--model", required=True)
-    trained.add_argument("--version", required=True, type=int)
+    trained = add_command("trained", "note that a model version was trained on a run's consensus")
+    trained.add_argument("--run-id", required=True, help="of the extraction")
+    trained.add_argument("--model", required=True, help="its name in the store")
+    trained.add_argument("--version", required=True, type=int, help="its number in the store")
     trained.set_defaults(run=_trained)
 
-    gold = commands.add_parser("gold", help="choose objects whose answer is known (gateway/feedback/gold.py)")
+    gold = add_command("gold", "choose objects whose answer is known (gateway/feedback/gold.py)")
     source = gold.add_mutually_exclusive_group(required=True)
     source.add_argument("--catalogue", type=Path, help="CSV of orbits, judged by the exact rule")
     source.add_argument("--list", type=Path, help="CSV of designations and labels")
     gold.add_argument("--per-class", type=int, default=50, help="objects of a catalogue for each answer")
-    gold.add_argument("--seed", type=int, default=1)
+    gold.add_argument("--seed", type=int, default=1, help="of the choice: the same seed gives the same objects")
     gold.set_defaults(run=_gold)
 
-    queue = commands.add_parser("queue", help="list what experts are to look at")
+    queue = add_command("queue", "list what experts are to look at")
     queue.set_defaults(run=_queue)
 
-    decide = commands.add_parser("decide", help="an expert's verdict, which goes before consensus")
-    decide.add_argument("designation")
+    decide = add_command("decide", "record an expert's verdict, which goes before consensus")
+    decide.add_argument("designation", help="of the object, as it was voted on")
     decide.add_argument("label", type=label_of, help="DATA_ERROR, INTERESTING, ...")
     decide.set_defaults(run=_decide)
 
-    backup = commands.add_parser("backup", help="copy the store and the models to a folder to be made")
-    backup.add_argument("folder", type=Path)
+    backup = add_command("backup", "copy the store and the models to a folder to be made")
+    backup.add_argument("folder", type=Path, help="to be made")
     backup.set_defaults(run=_backup)
 
-    restore = commands.add_parser("restore", help="put a backup in place of nothing, or with --force of what is there")
-    restore.add_argument("folder", type=Path)
-    restore.add_argument("--force", action="store_true")
+    restore = add_command("restore", "put a backup in place of nothing, or with --force of what is there")
+    restore.add_argument("folder", type=Path, help="what backup made")
+    restore.add_argument("--force", action="store_true", help="replace what is there")
     restore.set_defaults(run=_restore)
 
-    migrate = commands.add_parser("migrate", help="make the tables, or bring older ones up to date")
+    migrate = add_command("migrate", "make the tables, or bring older ones up to date")
     migrate.set_defaults(run=_migrate)
-    return parser
 
 
 def _extract(arguments: argparse.Namespace) -> None:

@@ -2,12 +2,13 @@
 """Settings of the feedback pod: `ORRERY_FEEDBACK_…`."""
 
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import File, ListenAddress, Settings
-from gateway.serving.settings import PROJECT_ROOT, ServingSettings
+from gateway.serving.settings import PROJECT_ROOT, ModelStoreSettings, ServingSettings
 
 
 class StoreSettings(Settings):
@@ -15,25 +16,37 @@ class StoreSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_FEEDBACK_", frozen=True, protected_namespaces=())
 
-    # The embedded store, feedback.sqlite3, and (unless set below) the secret lie in this folder.
-    folder: Path = PROJECT_ROOT / "var" / "feedback"
-    # "postgresql://user:password@host/database": the store of many pods. It, or a file that holds it; neither: SQLite.
-    database_url: SecretStr | None = None
-    database_url_file: File | None = None
-    # What contributors' tokens are hashed under: 32 characters or more, the same for as long as the store lives. It, or
-    # a file that holds it; neither, and the store embedded: made at the first start.
-    secret: SecretStr | None = None
-    secret_file: File | None = None
+    folder: Path = Field(
+        default=PROJECT_ROOT / "var" / "feedback",
+        description="The folder of the embedded store, feedback.sqlite3, and of its secret where none is set.",
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="The store that several pods share, `postgresql://user:password@host/database`. Unset: SQLite.",
+        json_schema_extra={"unit": "URL"},
+    )
+    database_url_file: File | None = Field(default=None, description="A file that holds this URL.")
+    secret: SecretStr | None = Field(
+        default=None,
+        description="What contributors' tokens are hashed under: 32 characters or more, the same as long as the store"
+        " lives. Unset with the embedded store: made at the first start.",
+        json_schema_extra={"unit": "text"},
+    )
+    secret_file: File | None = Field(default=None, description="A file that holds this secret.")
+    migrate: bool = Field(
+        default=True,
+        description="Bring an older store's tables up to date at the start. False: wait until `feedback migrate` has.",
+    )
+    statement_timeout_s: float = Field(
+        default=10.0, gt=0, description="The longest the database may take for a statement."
+    )
+    lock_timeout_s: float = Field(
+        default=5.0, gt=0, description="The longest a statement may wait for a lock of another process."
+    )
 
-    # Bring an older store's tables up to date at the start; else the pod waits until `feedback migrate` has.
-    migrate: bool = True
-    # The longest the store may take for a statement, and wait for a lock of another process.
-    statement_timeout_s: float = Field(default=10.0, gt=0)
-    lock_timeout_s: float = Field(default=5.0, gt=0)
 
-
-class FeedbackSettings(ServingSettings, StoreSettings):
-    """Where the pod listens, and how it writes."""
+class FeedbackSettings(StoreSettings, ServingSettings):
+    """Where the pod listens, and how it reads."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_FEEDBACK_", frozen=True, protected_namespaces=())
 
@@ -42,13 +55,12 @@ class FeedbackSettings(ServingSettings, StoreSettings):
 
     # Most of them wait for the disk: so many are answered within a second.
     calls_under_way: int = Field(default=512, ge=1)
-    # Votes that share one commit, at most; what waits while a commit is under way goes into the next.
-    commit_votes: int = Field(default=64, ge=1)
-    # Votes that may wait; beyond these a call is refused at once.
-    max_waiting: int = Field(default=512, ge=1)
-    # What a refused caller is told to wait.
-    retry_after_s: float = Field(default=1.0, gt=0)
-    # Threads, each with a connection, that read.
-    readers: int = Field(default=4, ge=1)
-    # How often the store is looked at: health, size; and how soon one that was away is tried again.
-    health_period_s: float = Field(default=1.0, gt=0)
+    readers: int = Field(
+        default=4,
+        ge=1,
+        description="Threads that read, each with a connection to the database.",
+        json_schema_extra={"unit": "threads"},
+    )
+
+
+SETTINGS: Final = (FeedbackSettings, StoreSettings, ModelStoreSettings)

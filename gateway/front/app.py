@@ -22,9 +22,11 @@ from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
+from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
 from gateway.serving.http2 import Channel
+from gateway.serving.settings import CLASSIFIER_NAME, FOREST_NAME
 from orrery.inference import v1
 from orrery.inference.v1 import (
     anomaly_service_pb2,
@@ -41,7 +43,10 @@ FEEDBACK: ServiceDescriptor = feedback_service_pb2.DESCRIPTOR.services_by_name["
 
 @contextlib.asynccontextmanager
 async def mount(
-    settings: FrontSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+    settings: FrontSettings,
+    server: grpc.aio.Server,
+    checks: health.aio.HealthServicer,
+    tuning: Tuning = MEASURED,
 ) -> AsyncIterator[Sequence[str]]:
     """Serve all services while entered; their health follows their backends."""
     async with contextlib.AsyncExitStack() as stack:
@@ -51,7 +56,7 @@ async def mount(
                 channel = open_channel(getattr(settings, field), settings.max_message_bytes)
             return await stack.enter_async_context(channel)
 
-        models = TensorFlowServing(await channel_to("model_server_address"), settings.classifier_name)
+        models = TensorFlowServing(await channel_to("model_server_address"), CLASSIFIER_NAME)
         anomaly = await channel_to("anomaly_address")
         simulation = await channel_to("simulation_address")
         feedback = await channel_to("feedback_address")
@@ -60,12 +65,10 @@ async def mount(
         if settings.cache_redis_url is not None:
             module = importlib.import_module("gateway.front.shared_cache")
             with settings.naming("cache_redis_url"):
-                shared = module.SharedPredictions(
-                    settings.cache_redis_url.get_secret_value(), settings.classifier_name, settings.cache_redis_kept_s
-                )
+                shared = module.SharedPredictions(settings.cache_redis_url.get_secret_value(), CLASSIFIER_NAME)
             stack.push_async_callback(shared.close)
-        judges = Judges(models, settings)
-        rollout = Rollout(judges, models, settings)
+        judges = Judges(models, tuning)
+        rollout = Rollout(judges, models, settings, tuning)
         shadow = Shadow(models, settings, rollout.version)
         stack.push_async_callback(shadow.close)
         rollout.tell(shadow.observe)
@@ -74,12 +77,12 @@ async def mount(
             lambda rows, said: drift.observe(said.version, rows, said.pha_probability, said.class_probabilities)
         )
         await rollout.look()
-        prediction = PredictionServicer(judges, rollout, settings, shared)
+        prediction = PredictionServicer(judges, rollout, settings, shared, tuning)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {
-                settings.classifier_name: Classifier(judges, rollout),
-                settings.forest_name: Forest(anomaly),
+                CLASSIFIER_NAME: Classifier(judges, rollout),
+                FOREST_NAME: Forest(anomaly),
             },
             checks,
             (PREDICTION.full_name, ANOMALY.full_name),
@@ -94,7 +97,7 @@ async def mount(
                 open_inference_handler(open_inference),
             )
         )
-        timeout_s = settings.health_period_s
+        timeout_s = tuning.health_period_s
         questions: dict[str, Callable[[], Awaitable[bool]]] = {
             PREDICTION.full_name: partial(models.is_available, timeout_s=timeout_s),
             ANOMALY.full_name: pod_readiness(anomaly, ANOMALY.full_name, timeout_s=timeout_s),
@@ -105,7 +108,7 @@ async def mount(
             await checks.set(service, serving.NOT_SERVING)
         async with asyncio.TaskGroup() as followers:
             tasks = [
-                followers.create_task(follow(checks, service, is_ready, period_s=settings.health_period_s))
+                followers.create_task(follow(checks, service, is_ready, period_s=tuning.health_period_s))
                 for service, is_ready in questions.items()
             ]
             tasks += [followers.create_task(work) for work in (rollout.follow(), drift.follow())]

@@ -13,6 +13,7 @@ from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving.drift import DriftMonitor
 from gateway.serving.errors import ServingError
 from gateway.serving.orbits import MODEL_COLUMNS
+from gateway.serving.settings import CLASSIFIER_NAME
 from orrery.inference import v1
 
 FEATURES: Final = (
@@ -45,7 +46,7 @@ def front_monitor(models: TensorFlowServing, settings: FrontSettings) -> DriftMo
             return None
         return reference if reference.names == FEATURES else None
 
-    return DriftMonitor(settings.classifier_name, reference_of, _columns)
+    return DriftMonitor(CLASSIFIER_NAME, reference_of, _columns)
 
 
 def _columns(

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
 from gateway.front.rules import NO_VERDICTS, Verdicts, judge
-from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import Answer, Asked, TensorFlowServing
+from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving.errors import ModelUnusable
 from gateway.serving.orbits import MODEL_COLUMNS
+from gateway.serving.settings import CLASSIFIER_NAME
 from gateway.serving.streams import in_order
 from orrery.inference import v1
 
@@ -59,19 +60,18 @@ class Judgement(NamedTuple):
 class Judges:
     """Asks both; small questions of concurrent callers are merged, large ones divided."""
 
-    def __init__(self, models: TensorFlowServing, settings: FrontSettings) -> None:
+    def __init__(self, models: TensorFlowServing, tuning: Tuning = MEASURED) -> None:
         """Take the model server and the limits."""
         self._models = models
-        self._name = settings.classifier_name
-        self._most_rows = settings.batch_max_rows
-        self._part_rows = settings.column_part_rows
-        self._parts_under_way = settings.column_parts_under_way
+        self._most_rows = tuning.batch_max_rows
+        self._part_rows = tuning.column_part_rows
+        self._parts_under_way = tuning.column_parts_under_way
         # By whether the definitions are applied too.
         self._batchers: dict[bool, MicroBatcher[Judgement]] = {
             definition: MicroBatcher(
                 partial(self._ask, definition=definition),
-                most_rows=settings.batch_max_rows,
-                most_under_way=settings.batches_under_way,
+                most_rows=tuning.batch_max_rows,
+                most_under_way=tuning.batches_under_way,
             )
             for definition in (True, False)
         }
@@ -113,7 +113,7 @@ class Judges:
             self._descriptions[version] = words
         variant, training_data = self._descriptions[version]
         return v1.ModelSpec(
-            name=self._name,
+            name=CLASSIFIER_NAME,
             version=version,
             version_label=selector.version_label,
             variant=variant,
@@ -150,7 +150,7 @@ class Judges:
         else:
             rules = await asyncio.to_thread(judge, rows)
         answer = await asked.answer()
-        said = _judgement(answer, rules, len(rows), self._name)
+        said = _judgement(answer, rules, len(rows), CLASSIFIER_NAME)
         metrics.ANSWERS.labels(answer.version).inc()
         if definition:
             metrics.count_judged(said.potentially_hazardous, rules.potentially_hazardous, rules.earth_moid_au)

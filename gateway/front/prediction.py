@@ -18,6 +18,7 @@ from gateway.front.encoding import encode_columns, encode_rows
 from gateway.front.judging import Judges
 from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
+from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving.channels import onward
 from gateway.serving.context import Context
 from gateway.serving.orbit_columns import read_model_columns
@@ -42,7 +43,12 @@ class PredictionServicer(v1.PredictionServiceServicer):
     """Implements the service over the judges."""
 
     def __init__(
-        self, judges: Judges, rollout: Rollout, settings: FrontSettings, shared: "SharedPredictions | None" = None
+        self,
+        judges: Judges,
+        rollout: Rollout,
+        settings: FrontSettings,
+        shared: "SharedPredictions | None" = None,
+        tuning: Tuning = MEASURED,
     ) -> None:
         """Begin with nothing remembered.
 
@@ -51,12 +57,14 @@ class PredictionServicer(v1.PredictionServiceServicer):
             rollout: asked for what is not remembered.
             settings: the front's.
             shared: what all fronts remember, if they do.
+            tuning: how much of a stream is worked on, how long a label is remembered.
         """
         self._judges = judges
         self._rollout = rollout
         self._settings = settings
         self._shared = shared
-        self._cache = PredictionCache(settings.cache_rows, settings.cache_fresh_s)
+        self._tuning = tuning
+        self._cache = PredictionCache(settings.cache_rows, tuning.cache_fresh_s)
 
     async def Predict(self, request: v1.PredictRequest, context: Context) -> v1.PredictResponse:  # noqa: N802  # the contract's name
         """Rows in, rows out."""
@@ -118,8 +126,8 @@ class PredictionServicer(v1.PredictionServiceServicer):
             request_iterator,
             partial(self._answer_in_stream, context),
             weigh=lambda request: len(request.orbits.eccentricity),
-            most_messages=self._settings.stream_messages_under_way,
-            most_weight=self._settings.stream_rows_under_way,
+            most_messages=self._tuning.stream_messages_under_way,
+            most_weight=self._tuning.stream_rows_under_way,
         )
         async with contextlib.aclosing(replies):
             async for reply in replies:

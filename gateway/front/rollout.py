@@ -24,6 +24,7 @@ from gateway.front import metrics
 from gateway.front.judging import Judgement, Judges
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
+from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving.errors import ModelNotFound, ServingError
 from orrery.inference import v1
 
@@ -33,6 +34,12 @@ Observer = Callable[[Floats, Judgement], None]
 """Told the rows and what one version said of them, after it did and before the caller is answered: it must not wait."""
 
 log = structlog.get_logger()
+
+# Labels of the model server that mean something here (docs/retraining.md).
+STABLE: Final = "stable"
+CANARY: Final = "canary"
+CHALLENGER: Final = "challenger"
+LABELS: Final = (STABLE, CANARY, CHALLENGER)
 
 _HASH_BYTES: Final = 8
 _HASHES: Final = float(1 << 8 * _HASH_BYTES)
@@ -70,21 +77,25 @@ def in_share(row: Floats, share: float, salt: bytes) -> bool:
 class Rollout:
     """Stands before the judges; knows the labels being served."""
 
-    def __init__(self, judges: Judges, models: TensorFlowServing, settings: FrontSettings) -> None:
+    def __init__(
+        self, judges: Judges, models: TensorFlowServing, settings: FrontSettings, tuning: Tuning = MEASURED
+    ) -> None:
         """No label is known until `look` has asked.
 
         Args:
             judges: who answer.
             models: asked for labels.
-            settings: names, shares, periods.
+            settings: the canary's share.
+            tuning: how often labels are asked for.
         """
         self._judges = judges
         self._models = models
-        self._settings = settings
+        self._canary_share = settings.canary_share
+        self._label_period_s = tuning.label_period_s
         self._observers: list[Observer] = []
         self._newest = _arm("newest", v1.ModelSelector())
-        self._stable = _arm("stable", v1.ModelSelector(version_label=settings.stable_label), self._newest)
-        self._canary = _arm("canary", v1.ModelSelector(version_label=settings.canary_label), self._stable)
+        self._stable = _arm("stable", v1.ModelSelector(version_label=STABLE), self._newest)
+        self._canary = _arm("canary", v1.ModelSelector(version_label=CANARY), self._stable)
         self._versions: dict[str, int] = {}
         # The newest version may be a challenger: it answers only where the model server has said that none is stable.
         self._has_stable = True
@@ -116,8 +127,7 @@ class Rollout:
         if model.WhichOneof("choice"):
             return _chosen(model)
         await self._know_labels()
-        settings = self._settings
-        if settings.canary_label in self._versions and in_share(rows[0], settings.canary_share, b"canary"):
+        if CANARY in self._versions and in_share(rows[0], self._canary_share, b"canary"):
             return self._canary
         return self._stable if self._has_stable else self._newest
 
@@ -177,7 +187,7 @@ class Rollout:
     async def follow(self) -> None:
         """Look the labels up once a period while callers ask, until cancelled."""
         while True:
-            await asyncio.sleep(self._settings.label_period_s)
+            await asyncio.sleep(self._label_period_s)
             if self._in_use:
                 self._in_use = False
                 await self.look()
@@ -185,7 +195,7 @@ class Rollout:
     async def _know_labels(self) -> None:
         """Look the labels up if nobody asked for so long that `follow` did not."""
         self._in_use = True
-        oldest_s = monotonic() - 2 * self._settings.label_period_s
+        oldest_s = monotonic() - 2 * self._label_period_s
         if self._looked_s < oldest_s:
             async with self._looking:
                 if self._looked_s < oldest_s:
@@ -195,15 +205,13 @@ class Rollout:
 
     async def look(self) -> None:
         """Ask which versions the labels name now; what is not answered stays as it was."""
-        settings = self._settings
         started_s = monotonic()
-        labels = (settings.stable_label, settings.canary_label, settings.shadow_label)
-        answers = await asyncio.gather(*(self._ask(label) for label in labels))
-        said = {label: answer for label, answer in zip(labels, answers, strict=True) if answer is not None}
+        answers = await asyncio.gather(*(self._ask(label) for label in LABELS))
+        said = {label: answer for label, answer in zip(LABELS, answers, strict=True) if answer is not None}
         found = {label: version for label, version in {**self._versions, **said}.items() if version}
-        if settings.stable_label in said:
-            self._has_stable = settings.stable_label in found
-        for label in labels:
+        if STABLE in said:
+            self._has_stable = STABLE in found
+        for label in LABELS:
             if found.get(label) != self._versions.get(label):
                 log.info("label", label=label, version=found.get(label))
             metrics.LABEL_VERSION.labels(label).set(found.get(label, 0))
@@ -216,7 +224,7 @@ class Rollout:
         inputs = {"rows": np.zeros(1, np.int32)}
         try:
             answer = await self._models.predict(
-                "describe", inputs, selector, timeout=self._settings.label_period_s, metadata=None
+                "describe", inputs, selector, timeout=self._label_period_s, metadata=None
             )
         except ModelNotFound:
             return 0

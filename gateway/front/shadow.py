@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gateway.front import metrics
 from gateway.front.judging import Judgement
-from gateway.front.rollout import in_share
+from gateway.front.rollout import CHALLENGER, in_share
 from gateway.front.settings import FrontSettings
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.serving.errors import ServingError
@@ -28,6 +28,8 @@ Floats = NDArray[np.float64]
 log = structlog.get_logger()
 
 _MOST_ROWS: Final = 64
+_MOST_CALLS: Final = 4
+_DEADLINE_S: Final = 1.0
 
 
 class Shadow:
@@ -40,13 +42,13 @@ class Shadow:
 
         Args:
             models: where the challenger is asked.
-            settings: its label, share and limits.
+            settings: its share.
             version: of a label, None where it is not being served.
         """
         self._models = models
-        self._settings = settings
+        self._share = settings.shadow_share
         self._version = version
-        self._selector = v1.ModelSelector(version_label=settings.shadow_label)
+        self._selector = v1.ModelSelector(version_label=CHALLENGER)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def observe(self, rows: Floats, said: Judgement) -> None:
@@ -56,12 +58,12 @@ class Shadow:
             rows: (N, 7), see `gateway.front.rules.COLUMNS`.
             said: what was answered.
         """
-        challenger = self._version(self._settings.shadow_label)
+        challenger = self._version(CHALLENGER)
         if challenger is None or challenger == said.version:
             return
-        if not in_share(rows[0], self._settings.shadow_share, b"shadow"):
+        if not in_share(rows[0], self._share, b"shadow"):
             return
-        if len(self._tasks) >= self._settings.shadow_calls_under_way:
+        if len(self._tasks) >= _MOST_CALLS:
             metrics.SHADOW_LEFT_OUT.inc()
             return
         few = slice(0, _MOST_ROWS)
@@ -80,7 +82,7 @@ class Shadow:
         began_s = time.perf_counter()
         try:
             answer = await self._models.predict(
-                "serving_default", inputs, self._selector, timeout=self._settings.shadow_deadline_s, metadata=None
+                "serving_default", inputs, self._selector, timeout=_DEADLINE_S, metadata=None
             )
             theirs = _usable(answer.outputs, len(rows))
         except (ServingError, ValueError) as error:

@@ -13,25 +13,25 @@ from gateway.serving.shared_store import SharedStore
 
 # Writes that have not come back yet; more are dropped, for a cache may forget.
 _MOST_WRITES: Final = 64
+# How long a row is kept.
+_KEPT_S: Final = 86_400
 
 
 class SharedPredictions:
     """Rows under `orrery:prediction:<model>:<version>:<the numbers of the row>`."""
 
-    def __init__(self, url: str, model: str, kept_s: int) -> None:
+    def __init__(self, url: str, model: str) -> None:
         """Connect lazily.
 
         Args:
             url: "redis://host:6379/0", "rediss://…" for TLS.
             model: whose predictions they are.
-            kept_s: how long a row is kept.
 
         Raises:
             ValueError: the URL makes no sense.
         """
         self._store = SharedStore(url, "shared predictions")
         self._prefix = f"orrery:prediction:{model}:".encode()
-        self._kept_s = kept_s
         self._writes: set[asyncio.Task[None]] = set()
 
     async def find(self, version: int, keys: Sequence[bytes]) -> list[bytes] | None:
@@ -56,7 +56,7 @@ class SharedPredictions:
     async def _write(self, version: int, keys: Sequence[bytes], predictions: Sequence[bytes]) -> None:
         pipeline = self._store.redis.pipeline(transaction=False)
         for key, prediction in zip(keys, predictions, strict=True):
-            pipeline.set(self._key(version, key), prediction, ex=self._kept_s)
+            pipeline.set(self._key(version, key), prediction, ex=_KEPT_S)
         await self._store.ask(pipeline.execute)
 
     def _key(self, version: int, key: bytes) -> bytes:

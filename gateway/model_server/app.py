@@ -15,7 +15,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_p
 from gateway.model_server.core import ModelServer
 from gateway.model_server.errors import Refusal
 from gateway.model_server.servicers import ModelServicer, PredictionServicer
-from gateway.model_server.settings import ModelServerSettings
+from gateway.model_server.settings import Flags, ModelServerSettings
 from gateway.model_server.status_http import StatusEndpoint
 from gateway.serving import logs, loops
 from gateway.serving.environment import split_address
@@ -43,7 +43,7 @@ class RunningModelServer:
 
 
 def build_server(
-    settings: ModelServerSettings, models: ModelServer, executor: Executor
+    settings: ModelServerSettings, models: ModelServer, executor: Executor, flags: Flags | None = None
 ) -> tuple[Server, health.aio.HealthServicer, int]:
     """A bound gRPC server that has not started yet, its health, and its port.
 
@@ -51,6 +51,7 @@ def build_server(
         settings: where to bind.
         models: what to serve.
         executor: runs predictions.
+        flags: its fixed ones unless given.
 
     Raises:
         OSError: the address is taken.
@@ -58,7 +59,7 @@ def build_server(
     server = Server(
         choose=CallInterceptor().choose,
         max_message_bytes=MAX_MESSAGE_BYTES,
-        max_streams=settings.max_concurrent_streams,
+        max_streams=(flags or Flags()).max_concurrent_streams,
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(models, executor), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models), server)
@@ -68,20 +69,20 @@ def build_server(
 
 
 @contextlib.asynccontextmanager
-async def running(settings: ModelServerSettings) -> AsyncIterator[RunningModelServer]:
+async def running(settings: ModelServerSettings, flags: Flags | None = None) -> AsyncIterator[RunningModelServer]:
     """Serve while entered: models are loaded before the port opens, and calls in flight end before they are unloaded.
 
     Raises:
         Refusal: the config is wrong.
         OSError: an address is taken.
     """
-    models = ModelServer(settings)
+    models = ModelServer(settings, flags)
     status = StatusEndpoint(settings.status_address, models)
     models.start()
     executor = ThreadPoolExecutor(settings.predict_threads, thread_name_prefix="predict")
     try:
         await asyncio.to_thread(models.settled.wait)
-        server, checks, port = build_server(settings, models, executor)
+        server, checks, port = build_server(settings, models, executor, flags)
         async with _following_health(checks, models):
             await server.start()
             try:

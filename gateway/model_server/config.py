@@ -16,7 +16,7 @@ from gateway.model_server.errors import invalid
 from gateway.model_server.storage import VersionPolicy
 
 PLATFORM = "tensorflow"
-# The folder of base_path that stands for the setting models_root.
+# The folder of base_path that stands for the model store.
 MODELS_MOUNT = PurePosixPath("/models")
 
 

@@ -15,7 +15,7 @@ from gateway.model_server import metrics
 from gateway.model_server.errors import invalid, not_found
 from gateway.model_server.repository import Repository, VersionStatus
 from gateway.model_server.servable import SavedModel
-from gateway.model_server.settings import ModelServerSettings
+from gateway.model_server.settings import Flags, ModelServerSettings
 from gateway.model_server.tensors import encode
 from gateway.model_server.watcher import Watcher
 
@@ -27,16 +27,16 @@ log = structlog.get_logger()
 class ModelServer:
     """Models that follow a config and a store; all methods may be called from any thread."""
 
-    def __init__(self, settings: ModelServerSettings) -> None:
+    def __init__(self, settings: ModelServerSettings, flags: Flags | None = None) -> None:
         """Read the config; `start` loads.
 
         Raises:
             Refusal: the config is wrong.
         """
-        self._settings = settings
+        self._flags = flags or Flags()
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._repository: Repository[SavedModel] = Repository(self._load, self._changed, self._idle)
-        self._watcher = Watcher(settings, self._repository, self._tell)
+        self._watcher = Watcher(settings, self._flags, self._repository, self._tell)
 
     @property
     def settled(self) -> threading.Event:
@@ -76,7 +76,7 @@ class ModelServer:
         ):
             spec = request.model_spec
             signature_name, outputs = model.predict(spec.signature_name, request.inputs, request.output_filter)
-            as_content = self._settings.enable_serialization_as_tensor_content
+            as_content = self._flags.enable_serialization_as_tensor_content
             reply = predict_pb2.PredictResponse()
             for alias, array in outputs.items():
                 encode(array, reply.outputs[alias], as_content=as_content)
@@ -151,7 +151,7 @@ class ModelServer:
         return self._watcher.reload(request.config)
 
     def _load(self, folder: Path) -> SavedModel:
-        return SavedModel(folder, self._settings.intra_op_threads, self._settings.inter_op_threads)
+        return SavedModel(folder, self._flags.intra_op_threads, self._flags.inter_op_threads)
 
     def _changed(self, model: str, status: VersionStatus) -> None:
         metrics.record(model, status)

@@ -1,67 +1,75 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of the embedded model server, read from `ORRERY_MODEL_SERVER_<NAME>`."""
+"""Settings of the embedded model server, `ORRERY_MODEL_SERVER_…` and `ORRERY_MODEL_STORE`; and its fixed flags."""
 
-import math
-import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from gateway.serving.environment import File, ListenAddress, Settings
+from gateway.serving.environment import File, ListenAddress
+from gateway.serving.processors import cpu_quota
 from gateway.serving.settings import PROJECT_ROOT, LogLevel, ModelStoreSettings
 
-_CGROUP_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
-
-def cpu_quota(cpu_max: Path = _CGROUP_CPU_MAX) -> int:
-    """The number of processors this process may use: the cgroup v2 quota rounded up, at most those it may run on."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota_us, period_us = cpu_max.read_text().split()
-    except OSError:
-        return processors
-    if quota_us == "max":
-        return processors
-    return min(processors, max(1, math.ceil(int(quota_us) / int(period_us))))
-
-
-def _config_file(store: Path) -> Path:
-    own = store / "models.config"
+def _config_file(settings: dict[str, Any]) -> Path:
+    own: Path = settings["model_store"] / "models.config"
     return own if own.exists() else PROJECT_ROOT / "serving_config" / "models.config"
 
 
-class ModelServerSettings(Settings):
-    """What the embedded model server needs to know; names follow tensorflow_model_server's flags where they match."""
+class ModelServerSettings(ModelStoreSettings):
+    """Where the embedded model server listens, and what it serves. `/models` of a base_path is the model store."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_MODEL_SERVER_", frozen=True, protected_namespaces=())
 
-    # host:port of the gRPC services; port 0 takes a free one.
-    address: ListenAddress = "127.0.0.1:8500"
-    # host:port of GET /v1/models/<name> and /monitoring/prometheus/metrics; port 0 takes a free one.
-    status_address: ListenAddress = "127.0.0.1:8501"
-    log_level: LogLevel = "INFO"
+    address: ListenAddress = Field(
+        default="127.0.0.1:8500", description="Where it serves gRPC (`--port`). Port 0 takes a free port."
+    )
+    status_address: ListenAddress = Field(
+        default="127.0.0.1:8501",
+        description="Where it serves `GET /v1/models/<name>` and `/monitoring/prometheus/metrics` (`--rest_api_port`).",
+    )
+    log_level: LogLevel = Field(default="INFO", description="The least important lines that are logged.")
+    model_config_file: File = Field(
+        default_factory=_config_file,
+        description="Which models and versions it serves (`--model_config_file`). Unset: the model store's"
+        " models.config, which `python -m export rollout` writes, else the project's.",
+        json_schema_extra={"default": "serving_config/models.config"},
+    )
+    predict_threads: int = Field(
+        default_factory=cpu_quota,
+        ge=1,
+        description="Predictions at the same time.",
+        json_schema_extra={"unit": "threads", "default": "its processors"},
+    )
+    grace_s: float = Field(default=8.0, ge=0, description="How long calls in flight may go on after SIGTERM.")
 
-    # Default: the model store's own where there is one (`python -m export rollout` writes it), else the shipped one.
-    model_config_file: File = Field(default_factory=lambda: _config_file(ModelStoreSettings().model_store))
-    # What "/models" of a base_path means here. Default: the model store (ORRERY_MODEL_STORE, else var/models).
-    models_root: Path = Field(default_factory=lambda: ModelStoreSettings().model_store)
-    # How often to look for version folders, and at the config file; 0 looks once, at the start.
-    file_system_poll_wait_s: float = Field(default=1.0, ge=0)
-    model_config_poll_wait_s: float = Field(default=1.0, ge=0)
-    # A new label may name a version that is not loaded yet; an existing label moves to a loaded one only.
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What tensorflow_model_server has as flags and nobody sets here; tests may choose otherwise.
+
+    Attributes:
+        file_system_poll_wait_s: between two looks for version folders; 0 looks once, at the start.
+        model_config_poll_wait_s: the same for the config file.
+        allow_version_labels_for_unavailable_models: a new label may name a version that is not loaded yet; an existing
+            label moves to a loaded one only.
+        enable_serialization_as_tensor_content: outputs as packed bytes (Tensor::AsProtoTensorContent) in place of typed
+            fields (AsProtoField).
+        intra_op_threads: for one operation. A 12-64-32 network at 4096 rows: 0.91 ms with one, 0.81 ms with two.
+        inter_op_threads: for the operations of one call; -1 runs them in the caller's thread (batch 1: 45 us, 117 us
+            with 1).
+        max_concurrent_streams: calls of one connection; more wait in the client.
+    """
+
+    file_system_poll_wait_s: float = 1.0
+    model_config_poll_wait_s: float = 1.0
     allow_version_labels_for_unavailable_models: bool = True
-    # Outputs as packed bytes (Tensor::AsProtoTensorContent) in place of typed fields (AsProtoField).
     enable_serialization_as_tensor_content: bool = True
+    intra_op_threads: int = 1
+    inter_op_threads: int = -1
+    max_concurrent_streams: int = 128
 
-    # Calls on one connection; more wait in the client.
-    max_concurrent_streams: int = Field(default=128, ge=1)
-    # Predictions at the same time. More than there are processors only adds waiting.
-    predict_threads: int = Field(default_factory=cpu_quota, ge=1)
-    # Threads for one operation. A 12-64-32 network at 4096 rows: 0.91 ms with one, 0.81 ms with two.
-    intra_op_threads: int = Field(default=1, ge=1)
-    # Threads for the operations of one call; -1 runs them in the caller's thread (batch 1: 45 us, 117 us with 1).
-    inter_op_threads: int = Field(default=-1, ge=-1)
 
-    # How long calls in flight may go on after SIGTERM.
-    grace_s: float = Field(default=8.0, ge=0)
+SETTINGS: Final = (ModelServerSettings,)

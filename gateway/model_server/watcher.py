@@ -19,7 +19,7 @@ from google.rpc import code_pb2
 from gateway.model_server.config import ModelSource, model_sources, read_config_file
 from gateway.model_server.errors import Refusal, failed_precondition, not_found
 from gateway.model_server.repository import Repository
-from gateway.model_server.settings import ModelServerSettings
+from gateway.model_server.settings import Flags, ModelServerSettings
 from gateway.model_server.storage import version_folders
 
 # A config file that was refused is tried again after this, or as soon as it changes: a label's version may be loaded
@@ -38,12 +38,17 @@ class Watcher:
     """Keeps a repository as the config wants it."""
 
     def __init__(
-        self, settings: ModelServerSettings, repository: Repository[Any], on_config: Callable[[], None]
+        self,
+        settings: ModelServerSettings,
+        flags: Flags,
+        repository: Repository[Any],
+        on_config: Callable[[], None],
     ) -> None:
         """Read the config file; nothing is loaded before `start`.
 
         Args:
-            settings: where config and models lie, and how often to look.
+            settings: where config and models lie.
+            flags: how often to look, and what labels may name.
             repository: what to keep as the config wants it.
             on_config: told, on the watcher's thread, when another config is in force.
 
@@ -51,6 +56,7 @@ class Watcher:
             Refusal: the config is wrong.
         """
         self._settings = settings
+        self._flags = flags
         self._repository = repository
         self._on_config = on_config
         # A wake-up, a stop, or a config with the future of its outcome.
@@ -61,7 +67,7 @@ class Watcher:
         self._refused_config: Any = None
         self._retry_at_s = math.inf
         self._sources: Sources = {}
-        sources = model_sources(self._file_config, settings.models_root)
+        sources = model_sources(self._file_config, settings.model_store)
         self._check_labels(sources)
         self._sources = sources
         repository.set_labels({name: source.labels for name, source in sources.items()})
@@ -112,8 +118,8 @@ class Watcher:
             self._follow(self._sources)
         finally:
             self.settled.set()
-        folders_wait_s = self._settings.file_system_poll_wait_s or math.inf
-        config_wait_s = self._settings.model_config_poll_wait_s or math.inf
+        folders_wait_s = self._flags.file_system_poll_wait_s or math.inf
+        config_wait_s = self._flags.model_config_poll_wait_s or math.inf
         folders_due_s = time.monotonic() + folders_wait_s
         config_due_s = time.monotonic() + config_wait_s
         while (job := self._next_job(min(folders_due_s, config_due_s))) is not _STOP:
@@ -166,7 +172,7 @@ class Watcher:
             self._hush("config file")
 
     def _apply(self, config: Any) -> None:
-        sources = model_sources(config, self._settings.models_root)
+        sources = model_sources(config, self._settings.model_store)
         self._check_labels(sources)
         added = {name: source for name, source in sources.items() if name not in self._sources}
         for source in added.values():
@@ -191,7 +197,7 @@ class Watcher:
             known = self._sources[name].labels if name in self._sources else {}
             for label, number in source.labels.items():
                 is_move = known.get(label, number) != number
-                if self._settings.allow_version_labels_for_unavailable_models and not is_move:
+                if self._flags.allow_version_labels_for_unavailable_models and not is_move:
                     continue
                 if not self._repository.is_available(name, number):
                     raise failed_precondition(

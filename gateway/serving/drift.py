@@ -15,11 +15,9 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 from prometheus_client import Counter, Gauge
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 
 from gateway.drift import Reference, judge
-from gateway.serving.environment import Settings
+from gateway.serving.settings import DriftSettings
 
 PSI = Gauge(
     "orrery_drift_psi", "Population stability index against the training population.", ["model", "window", "feature"]
@@ -35,22 +33,11 @@ LEFT_OUT = Counter("orrery_drift_left_out_total", "Objects not counted, being to
 log = structlog.get_logger()
 
 _SLOTS: Final = 12
+# How often what was collected is counted, and the objects that are counted each time; more are left out.
+PERIOD_S = 10.0
+MOST_OBJECTS = 20_000
 
 Counts: TypeAlias = list[NDArray[np.int64]]
-
-
-class DriftSettings(Settings):
-    """How drift is watched: `ORRERY_DRIFT_…`, the same in every pod."""
-
-    model_config = SettingsConfigDict(env_prefix="ORRERY_DRIFT_", frozen=True)
-
-    # How often what was collected is counted.
-    period_s: float = Field(default=10.0, gt=0)
-    # Objects counted a period; more are left out.
-    most_objects: int = Field(default=20_000, ge=1)
-    # A burst shows in the short window only; what stays shows in both.
-    short_window_s: float = Field(default=3_600.0, gt=0)
-    long_window_s: float = Field(default=86_400.0, gt=0)
 
 
 class Window:
@@ -118,7 +105,7 @@ class DriftMonitor:
             arrays: first axis N; not changed afterwards.
         """
         rows = len(arrays[0])
-        room = self._settings.most_objects - self._objects
+        room = MOST_OBJECTS - self._objects
         if rows > room:
             LEFT_OUT.labels(self._model).inc(rows - max(room, 0))
             if room <= 0:
@@ -130,7 +117,7 @@ class DriftMonitor:
     async def follow(self) -> None:
         """Count and judge every period, until cancelled."""
         while True:
-            await asyncio.sleep(self._settings.period_s)
+            await asyncio.sleep(PERIOD_S)
             try:
                 await self.count()
             except Exception:

@@ -2,7 +2,7 @@
 """Settings are read from environment variables; what is wrong with one is reported by the variable's name."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias, Union, get_args, get_origin
@@ -14,9 +14,11 @@ from pydantic_settings import BaseSettings
 
 from gateway.serving.starting import CannotStart
 
-_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", Path: "a path"}
+_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", Path: "a folder"}
 _BOUNDS: Final = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
-_IS_FILE: Final = "file"
+# Marks of types, which the words for what is allowed are.
+_IS_FILE: Final = "a file"
+_IS_ADDRESS: Final = "host:port"
 _LISTENS: Final = "listens"
 
 
@@ -37,9 +39,9 @@ def _address(value: str) -> str:
     return value
 
 
-Address: TypeAlias = Annotated[str, AfterValidator(_address)]
+Address: TypeAlias = Annotated[str, AfterValidator(_address), _IS_ADDRESS]
 # What the pod itself listens on; port 0 takes a free one.
-ListenAddress: TypeAlias = Annotated[str, AfterValidator(_address), _LISTENS]
+ListenAddress: TypeAlias = Annotated[str, AfterValidator(_address), _IS_ADDRESS, _LISTENS]
 # A file that must be there when the pod starts.
 File: TypeAlias = Annotated[Path, _IS_FILE]
 
@@ -58,14 +60,30 @@ class Settings(BaseSettings):
             InvalidSettings: one sentence for each field that is wrong.
         """
         try:
-            super().__init__(**values)
+            # pydantic takes values by alias.
+            super().__init__(**{self._key(name): value for name, value in values.items()})
         except ValidationError as error:
             raise InvalidSettings(*map(self._cause, error.errors(include_url=False))) from None
 
     @classmethod
     def variable(cls, field: str) -> str:
         """The environment variable of a field: "ORRERY_FRONT_ADDRESS"."""
-        return f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+        alias = cls.model_fields[field].validation_alias
+        return alias if isinstance(alias, str) else f"{cls.model_config.get('env_prefix', '')}{field}".upper()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Let a field that is declared again, with another default, keep its meaning and its unit."""
+        for name, field in cls.model_fields.items():
+            for base in cls.__mro__[1:]:
+                if field.description is None and issubclass(base, Settings) and name in base.model_fields:
+                    field.description = base.model_fields[name].description
+                    field.json_schema_extra = base.model_fields[name].json_schema_extra
+
+    @classmethod
+    def _key(cls, name: str) -> str:
+        field = cls.model_fields.get(name)
+        return name if field is None or field.validation_alias is None else str(field.validation_alias)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Self:
@@ -118,7 +136,10 @@ class Settings(BaseSettings):
 
     @classmethod
     def _cause(cls, error: ErrorDetails) -> str:
-        name = str(error["loc"][0])
+        place = str(error["loc"][0])
+        name = next((name for name in cls.model_fields if place in (name, cls._key(name))), None)
+        if name is None:
+            return f"{place} is no setting of {cls.__name__}"
         field, variable = cls.model_fields[name], cls.variable(name)
         if error["type"] == "missing":
             return f"{variable} is not set; it must be {allowed(field)}"
@@ -136,8 +157,9 @@ def is_secret(field: FieldInfo) -> bool:
 
 def allowed(field: FieldInfo) -> str:
     """What a field may be, in words: "a whole number, at least 1"."""
-    kinds = [
-        " or ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else _KINDS.get(kind, "text")
+    marked = [mark for mark in (_IS_FILE, _IS_ADDRESS) if mark in _marks(field)]
+    kinds = marked or [
+        _one_of(map(str, get_args(kind))) if get_origin(kind) is Literal else _KINDS.get(kind, "text")
         for kind in _kinds(field)
     ]
     bounds = [
@@ -146,7 +168,12 @@ def allowed(field: FieldInfo) -> str:
         for name, phrase in _BOUNDS.items()
         if (bound := getattr(constraint, name, None)) is not None
     ]
-    return ", ".join([" or ".join(kinds), *bounds])
+    return ", ".join([_one_of(kinds), *bounds])
+
+
+def _one_of(words: Iterable[str]) -> str:
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _members(field: FieldInfo) -> Iterator[Any]:

@@ -4,15 +4,19 @@
 import asyncio
 import importlib
 from collections.abc import Callable
+from typing import Final
 
 from gateway.serving import metrics
 from gateway.serving.context import Context
 from gateway.serving.errors import PermissionDenied, QuotaExceeded
 from gateway.serving.identity import Authenticator, Identity, KnownCallers, TokenReader, read_known_callers
-from gateway.serving.quotas import Buckets, LocalBuckets, Quota, cost_of, network_of
+from gateway.serving.quotas import Buckets, LocalBuckets, Quota, QuotaSettings, cost_of, network_of
 from gateway.serving.reloading import Reloading
 from gateway.serving.roles import METHOD_ROLES, OPEN_TO_ALL, REFLECTION, Role
 from gateway.serving.settings import ServingSettings
+
+# Remembered in this process (about 250 bytes each).
+_MOST_CALLERS: Final = 10_000
 
 
 class Guard:
@@ -103,7 +107,7 @@ def build_guard(settings: ServingSettings) -> Guard | None:
     return Guard(
         authenticator,
         buckets,
-        simulation_objects=settings.quota_simulation_objects,
+        simulation_objects=settings.quota_simulation_objects if isinstance(settings, QuotaSettings) else 0.0,
         reflection_open=authenticator is None or settings.reflection_open,
     )
 
@@ -129,11 +133,11 @@ def _known_callers(settings: ServingSettings) -> Callable[[], KnownCallers]:
 
 
 def _buckets(settings: ServingSettings) -> Buckets | None:
-    if settings.quota_objects_per_s is None:
+    if not isinstance(settings, QuotaSettings) or settings.quota_objects_per_s is None:
         return None
     quota = Quota(settings.quota_objects_per_s, settings.quota_burst_objects)
     if settings.quota_redis_url is None:
-        return LocalBuckets(quota, settings.quota_max_callers)
+        return LocalBuckets(quota, _MOST_CALLERS)
     module = importlib.import_module("gateway.serving.redis_quotas")
     with settings.naming("quota_redis_url"):
         buckets: Buckets = module.RedisBuckets(quota, settings.quota_redis_url.get_secret_value())

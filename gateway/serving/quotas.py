@@ -14,11 +14,44 @@ from functools import lru_cache
 from typing import Final, Protocol
 from urllib.parse import unquote
 
+from pydantic import Field, SecretStr
+
+from gateway.serving.environment import Settings
+
 # What an object takes on the wire: nine doubles, as a row of columns or as a message of its own. Requests that are
 # forwarded unread are reckoned by this too.
 BYTES_PER_OBJECT: Final = 72
 # A bucket filled over time may lack this much for the arithmetic's sake.
 ROUNDING_OBJECTS: Final = 1e-6
+
+
+class QuotaSettings(Settings):
+    """What one caller may ask for; set on the front, because pods behind it know one caller, the front."""
+
+    quota_objects_per_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="What one caller may ask for over time. Unset: no quota.",
+        json_schema_extra={"unit": "objects/s"},
+    )
+    quota_burst_objects: float = Field(
+        default=1_000.0,
+        ge=1,
+        description="What one caller may ask for at once.",
+        json_schema_extra={"unit": "objects"},
+    )
+    quota_simulation_objects: float = Field(
+        default=100.0,
+        ge=1,
+        description="What a simulation counts for.",
+        json_schema_extra={"unit": "objects"},
+    )
+    quota_redis_url: SecretStr | None = Field(
+        default=None,
+        description="A Redis with the quotas that all fronts share, `redis://host:6379/0`. Unset: each front has its"
+        " own.",
+        json_schema_extra={"unit": "URL"},
+    )
 
 
 @dataclass(frozen=True, slots=True)

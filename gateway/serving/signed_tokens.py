@@ -20,6 +20,8 @@ from gateway.serving.settings import ServingSettings
 # Public keys by their id; one from a PEM file has none.
 Keys = Mapping[str | None, Any]
 
+# How far clocks may be apart.
+_LEEWAY_S = 30.0
 _REQUIRED = ["exp", "aud", "iss", "sub"]
 
 
@@ -54,7 +56,7 @@ class SignedTokens:
                 algorithms=[settings.jwt_algorithm],
                 audience=settings.jwt_audience,
                 issuer=settings.jwt_issuer,
-                leeway=settings.jwt_leeway_s,
+                leeway=_LEEWAY_S,
                 options={"require": _REQUIRED},
             )
         except jwt.ExpiredSignatureError as error:

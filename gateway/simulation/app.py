@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Final
 
 import grpc
 from grpc_health.v1 import health
@@ -20,10 +21,20 @@ from orrery.inference.v1 import simulation_service_pb2
 
 SERVICE: str = simulation_service_pb2.DESCRIPTOR.services_by_name["SimulationService"].full_name
 
+# The least that a refused caller is told to wait; more where the line will take longer.
+RETRY_AFTER_S: Final = 1.0
+# How often the service's health follows the workers'.
+HEALTH_PERIOD_S: Final = 0.5
+
 
 @contextlib.asynccontextmanager
 async def mount(
-    settings: SimulationSettings, server: grpc.aio.Server, checks: health.aio.HealthServicer
+    settings: SimulationSettings,
+    server: grpc.aio.Server,
+    checks: health.aio.HealthServicer,
+    *,
+    retry_after_s: float = RETRY_AFTER_S,
+    health_period_s: float = HEALTH_PERIOD_S,
 ) -> AsyncIterator[Sequence[str]]:
     """Serve while entered; healthy as long as a worker is up.
 
@@ -35,7 +46,7 @@ async def mount(
     pool = WorkerPool(
         workers=settings.workers,
         max_waiting=settings.max_waiting,
-        retry_after_s=settings.retry_after_s,
+        retry_after_s=retry_after_s,
         max_run_s=settings.max_run_s,
         asteroid_kernel=settings.asteroid_kernel,
     )
@@ -43,7 +54,7 @@ async def mount(
         async with pool, asyncio.TaskGroup() as tasks:
             servicer = SimulationServicer(pool, executor, settings.asteroid_kernel)
             v1.add_SimulationServiceServicer_to_server(servicer, server)
-            keeper = tasks.create_task(_watch(pool, checks, settings.health_period_s))
+            keeper = tasks.create_task(_watch(pool, checks, health_period_s))
             yield (SERVICE,)
             keeper.cancel()
 

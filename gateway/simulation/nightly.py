@@ -15,7 +15,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import AsyncGenerator, Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -238,9 +238,11 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def main(arguments: list[str]) -> None:
-    """The command; exits with 2 where it makes no sense."""
-    parser = argparse.ArgumentParser(prog="python -m gateway simulation", description=__doc__)
+def main(parser: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> None:
+    """Compute one shard; exits with 2 where the arguments make no sense."""
+    parser.usage = (
+        f"{parser.prog} [-h] [--shard I/N --catalogue FILE --output FOLDER [--days DAYS] [--samples SAMPLES]]"
+    )
     parser.add_argument("--shard", required=True, help="i/n, i from 0 to n - 1")
     parser.add_argument("--catalogue", type=Path, required=True, help="JSON lines of NearEarthObject")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of the simulation pod: `ORRERY_SIMULATION_…`, and `ORRERY_ASTEROID_KERNEL`."""
+"""Settings of the simulation pod: `ORRERY_SIMULATION_…`, and those that it shares."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -9,6 +8,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import File, ListenAddress, Settings
+from gateway.serving.processors import cpu_quota
 from gateway.serving.settings import PROJECT_ROOT, ServingSettings
 
 # What `make asteroid-kernel` writes.
@@ -28,12 +28,16 @@ class KernelSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
 
-    # SPK file of the 16 most massive asteroids (sb441-n16.bsp or an excerpt by date). Unset: the excerpt that
-    # `make asteroid-kernel` wrote, if it is there. Empty, or where there is none: asteroids perturb nothing.
-    asteroid_kernel: Annotated[File | None, BeforeValidator(_none_if_empty)] = Field(default_factory=_default_kernel)
+    asteroid_kernel: Annotated[File | None, BeforeValidator(_none_if_empty)] = Field(
+        default_factory=_default_kernel,
+        validation_alias="ORRERY_ASTEROID_KERNEL",
+        description="An SPK file of the 16 most massive asteroids (sb441-n16.bsp, or an excerpt by date). Unset: the"
+        " excerpt of `make asteroid-kernel`, if it is there. Empty: no asteroid perturbs anything.",
+        json_schema_extra={"default": "var/kernels/sb441-n16-1550-2650.bsp"},
+    )
 
 
-class SimulationSettings(ServingSettings):
+class SimulationSettings(KernelSettings, ServingSettings):
     """Where the pod listens, and how many simulations it runs at once."""
 
     model_config = SettingsConfigDict(env_prefix="ORRERY_SIMULATION_", frozen=True, protected_namespaces=())
@@ -41,15 +45,24 @@ class SimulationSettings(ServingSettings):
     address: ListenAddress = "127.0.0.1:50053"
     metrics_address: ListenAddress = "127.0.0.1:9103"
 
-    asteroid_kernel: File | None = Field(default_factory=lambda: KernelSettings().asteroid_kernel)
+    workers: int = Field(
+        default_factory=cpu_quota,
+        ge=1,
+        description="Worker processes. Each runs one job at a time: a simulation, or a part of an estimate.",
+        json_schema_extra={"unit": "processes", "default": "its processors"},
+    )
+    max_waiting: int = Field(
+        default=32,
+        ge=0,
+        description="Calls let in beyond one for each worker; more are refused at once.",
+        json_schema_extra={"unit": "calls"},
+    )
+    max_run_s: float = Field(
+        default=300.0,
+        gt=0,
+        description="The longest a job may take, whatever the caller's deadline: satellites of a planet can take"
+        " hours.",
+    )
 
-    # Processes, one job each: a simulation, or a part of an estimate.
-    workers: int = Field(default=len(os.sched_getaffinity(0)), ge=1)
-    # Calls that are let in beyond one a process, and wait or share; any more are refused at once.
-    max_waiting: int = Field(default=32, ge=0)
-    # The least that a refused caller is told to wait; more where the line will take longer.
-    retry_after_s: float = Field(default=1.0, gt=0)
-    # No job may take longer, whatever the caller's deadline: satellites of a planet can take hours.
-    max_run_s: float = Field(default=300.0, gt=0)
-    # How often the service's health follows the workers'.
-    health_period_s: float = Field(default=0.5, gt=0)
+
+SETTINGS: Final = (SimulationSettings,)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Final
 
@@ -22,19 +23,21 @@ _POLL_S: Final = 0.5
 _DEFAULT_FRONT: Final[str] = FrontSettings.model_fields["address"].default
 
 
-def main() -> None:
+def main(parser: ArgumentParser) -> None:
     """Start everything, run what follows "--" (or wait), stop everything; exits with the command's code.
 
     Raises:
         CannotStart: see `running_pods`.
     """
-    arguments = sys.argv[1:]
-    if arguments and (arguments[0] != "--" or len(arguments) == 1):
-        sys.exit("usage: python -m gateway up [-- COMMAND ...]")
+    parser.usage = "%(prog)s [-h] [-- COMMAND ...]"
+    parser.add_argument("command", nargs="*", metavar="COMMAND", help="run it when all pods are ready, then stop them")
+    command = parser.parse_args().command
+    if sys.argv[1:] and (sys.argv[1] != "--" or not command):
+        parser.error("a command follows --")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with running_pods(_log_folder(os.environ.get("ORRERY_FRONT_ADDRESS", _DEFAULT_FRONT))) as system:
-            code = subprocess.call(arguments[1:]) if arguments else _stay(system)  # noqa: S603  # the user's own command
+            code = subprocess.call(command) if command else _stay(system)  # noqa: S603  # the user's own command
     except KeyboardInterrupt:
         code = 0
     print("all pods have drained and stopped", flush=True)

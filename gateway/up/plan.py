@@ -16,7 +16,7 @@ from gateway.front.settings import FrontSettings
 from gateway.model_server.settings import ModelServerSettings
 from gateway.serving.environment import Settings
 from gateway.serving.listening import require_free
-from gateway.serving.settings import BackendSettings, ModelStoreSettings
+from gateway.serving.settings import CLASSIFIER_NAME, FOREST_NAME, BackendSettings, ModelStoreSettings
 from gateway.serving.starting import CannotStart
 from gateway.simulation.settings import SimulationSettings
 
@@ -71,7 +71,7 @@ def make_plan(environment: Mapping[str, str]) -> Plan:
         settings["edge"] = edge = EdgeSettings.read(complete)
     for read in (*settings.values(), BackendSettings.read(complete)):
         read.require_files()
-    _require_models(complete, front)
+    _require_models(complete)
     require_free(settings)
     order = ("model-server", "anomaly", "simulation", "feedback", "front", "edge")
     return Plan(complete, tuple(name for name in order if name in settings), front, edge, no_edge)
@@ -107,16 +107,16 @@ def _reason_for_no_edge(environment: Mapping[str, str]) -> str | None:
     return None
 
 
-def _require_models(environment: Mapping[str, str], front: FrontSettings) -> None:
+def _require_models(environment: Mapping[str, str]) -> None:
     """Check that the store has a version of each model; a server with a config of its own knows where its models are.
 
     Raises:
         NoModels: it has not.
     """
-    if any(f"ORRERY_MODEL_SERVER_{name}" in environment for name in ("MODELS_ROOT", "MODEL_CONFIG_FILE")):
+    if "ORRERY_MODEL_SERVER_MODEL_CONFIG_FILE" in environment:
         return
     store = ModelStoreSettings.read(environment).model_store
-    absent = [name for name in (front.classifier_name, front.forest_name) if not _has_a_version(store / name)]
+    absent = [name for name in (CLASSIFIER_NAME, FOREST_NAME) if not _has_a_version(store / name)]
     if absent:
         raise NoModels(
             f"no {' and no '.join(absent)} in {store}: `make models` trains small ones,"

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import (
 )
 
 from gateway.model_server.app import running
-from gateway.model_server.settings import ModelServerSettings
+from gateway.model_server.settings import Flags, ModelServerSettings
 
 MODEL = "neo_classifier"
 WAIT_S = 30.0
@@ -149,27 +149,23 @@ class Client:
 
 
 @contextlib.contextmanager
-def serving(root: Path, config: str, **settings):
+def serving(root: Path, config: str, address: str = "127.0.0.1:0", **flags):
     """A server on free ports over the store root/models and the config file root/models.config."""
     (root / "models.config").write_text(config)
     options = ModelServerSettings(
-        **{
-            "address": "127.0.0.1:0",
-            "status_address": "127.0.0.1:0",
-            "model_config_file": root / "models.config",
-            "models_root": root / "models",
-            "file_system_poll_wait_s": 0.05,
-            "model_config_poll_wait_s": 0.05,
-            **settings,
-        }
+        address=address,
+        status_address="127.0.0.1:0",
+        model_config_file=root / "models.config",
+        model_store=root / "models",
     )
+    quick = Flags(**{"file_system_poll_wait_s": 0.05, "model_config_poll_wait_s": 0.05, **flags})
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     started = threading.Event()
     outcome = []
 
     async def live():
-        async with running(options) as server:
+        async with running(options, quick) as server:
             outcome.append(server)
             started.set()
             await stop.wait()

@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from gateway.front import app as front
 from gateway.front.settings import FrontSettings
+from gateway.front.tuning import Tuning
 from gateway.serving import server
 from gateway.simulation import app as simulation_app
 from gateway.simulation.settings import SimulationSettings
@@ -71,12 +72,11 @@ async def running(**settings):
             address=ANYWHERE,
             metrics_address=ANYWHERE,
             grace_s=1.0,
-            health_period_s=0.1,
             simulation_address=pod.address,
             callers=callers,
         )
         async with (
-            server.running(before, partial(front.mount, before)) as opened,
+            server.running(before, partial(front.mount, before, tuning=Tuning(health_period_s=0.1))) as opened,
             grpc.aio.insecure_channel(opened.address) as channel,
         ):
             yield v1.SimulationServiceStub(channel), pod

@@ -59,7 +59,7 @@ def value(gauge, **labels):
 async def test_what_callers_ask_is_held_against_what_the_model_learnt_from(
     tmp_path, monkeypatch, shift, drifted, calls
 ):
-    monkeypatch.setenv("ORRERY_DRIFT_PERIOD_S", "0.1")
+    monkeypatch.setattr("gateway.serving.drift.PERIOD_S", 0.1)
     magnitudes = np.random.default_rng(1).normal(4.0, 1.0, 4_000)
     store = tmp_path / "models" / MODEL
     store.mkdir(parents=True)
@@ -85,7 +85,7 @@ async def test_what_callers_ask_is_held_against_what_the_model_learnt_from(
 
 
 async def test_a_model_without_a_reference_is_not_watched_and_served_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setenv("ORRERY_DRIFT_PERIOD_S", "0.05")
+    monkeypatch.setattr("gateway.serving.drift.PERIOD_S", 0.05)
     store = tmp_path / "models" / MODEL
     store.mkdir(parents=True)
     export(store / "1", "{}")

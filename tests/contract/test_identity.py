@@ -12,7 +12,7 @@ from google.protobuf import descriptor_pool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gateway.serving import reloading
+from gateway.serving import reloading, server
 from gateway.serving.roles import METHOD_ROLES, OPEN_TO_ALL
 from gateway.serving.transport import UnsafeSettings
 from orrery.inference import v1
@@ -225,7 +225,8 @@ async def test_pods_speak_mutual_tls_with_each_other_and_renew_it(tmp_path, monk
     monkeypatch.setenv("ORRERY_BACKEND_CERTIFICATE_FILE", str(mine))
     monkeypatch.setenv("ORRERY_BACKEND_KEY_FILE", str(my_key))
     settings = {"tls_certificate_file": certificate, "tls_key_file": key, "client_ca_file": ca}
-    settings |= {"max_connection_age_s": 0.2, "max_connection_age_grace_s": 0.2}
+    settings |= {"max_connection_age_s": 0.2}
+    monkeypatch.setattr(server, "MAX_CONNECTION_AGE_GRACE_S", 0.2)
     callers = "front reader certificate:front.test"
 
     async def until(channel, expected):

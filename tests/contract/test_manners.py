@@ -46,7 +46,8 @@ async def until_serving(channel, token):
 async def test_a_greedy_caller_is_told_when_to_come_back_and_others_are_answered():
     quota = {"quota_objects_per_s": 20, "quota_burst_objects": 20}
     async with (
-        running_anomaly(callers=CALLERS, **quota) as pod,
+        running_anomaly() as anomaly,
+        running_front(anomaly_address=anomaly.address, callers=CALLERS, **quota) as pod,
         grpc.aio.insecure_channel(pod.address) as channel,
     ):
         await until_serving(channel, MODEST)
@@ -86,7 +87,11 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(method):
 
 async def test_a_stream_waits_for_its_callers_quota():
     quota = {"quota_objects_per_s": 0.001, "quota_burst_objects": 5}
-    async with running_broken(**quota) as pod, grpc.aio.insecure_channel(pod.address) as channel:
+    async with (
+        running_broken() as behind,
+        running_front(anomaly_address=behind.address, **quota) as pod,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
         messages = iter([v1.ScoreAnomalyColumnsRequest()] * 30)
         call = v1.AnomalyServiceStub(channel).StreamScoreAnomalies(messages, timeout=3)
         replies = []

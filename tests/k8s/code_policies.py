@@ -9,6 +9,7 @@ from pathlib import Path
 from unittest import mock
 
 from gateway.anomaly.settings import AnomalySettings
+from gateway.configuration.registry import MODULES, settings_of
 from gateway.delivery.settings import DeliverySettings
 from gateway.edge.render import render
 from gateway.edge.settings import EdgeSettings
@@ -17,12 +18,10 @@ from gateway.front.settings import FrontSettings
 from gateway.serving.environment import split_address
 from gateway.serving.settings import (
     BackendSettings,
-    ModelStoreSettings,
-    ReportingSettings,
 )
 from gateway.serving.starting import CannotStart
 from gateway.serving.transport import is_loopback, require_safe
-from gateway.simulation.settings import KernelSettings, SimulationSettings
+from gateway.simulation.settings import SimulationSettings
 from orrery.inference.v1 import (
     anomaly_service_pb2,
     feedback_service_pb2,
@@ -38,14 +37,7 @@ PODS = {
     "feedback": FeedbackSettings,
 }
 DRAINING = {**PODS, "edge": EdgeSettings}
-SHARED = (ReportingSettings, BackendSettings)
-READ = {
-    "front": (FrontSettings, *SHARED),
-    "anomaly": (AnomalySettings, ModelStoreSettings, *SHARED),
-    "simulation": (SimulationSettings, KernelSettings, *SHARED),
-    "feedback": (FeedbackSettings, *SHARED),
-    "edge": (EdgeSettings,),
-    "deliver": (DeliverySettings, ModelStoreSettings),
+READ = {command: settings_of(command) for command in MODULES} | {
     # The image of the export, by its module.
     "gateway": (FeedbackSettings,),
     "export": (FeedbackSettings,),
@@ -71,8 +63,7 @@ SHARE_WITHIN_S = 30
 
 
 def names_of(settings):
-    prefix = settings.model_config["env_prefix"]
-    return {f"{prefix}{field}".upper() for field in settings.model_fields}
+    return {settings.variable(field) for field in settings.model_fields}
 
 
 def role_of(container):

@@ -10,7 +10,7 @@ import grpc
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.objects import eros
-from tests.pods import running_anomaly
+from tests.pods import running_anomaly, running_front
 
 NAMES = ("greedy", "one", "two", "three")
 TOKENS = {name: secrets.token_hex(32) for name in NAMES}
@@ -41,7 +41,11 @@ async def ask(score, name, rate_per_s):
 
 async def test_others_are_answered_while_one_asks_for_ten_times_its_quota():
     quota = {"quota_objects_per_s": QUOTA_OBJECTS_PER_S, "quota_burst_objects": QUOTA_OBJECTS_PER_S}
-    async with running_anomaly(callers=CALLERS, **quota) as pod, grpc.aio.insecure_channel(pod.address) as channel:
+    async with (
+        running_anomaly() as anomaly,
+        running_front(anomaly_address=anomaly.address, callers=CALLERS, **quota) as pod,
+        grpc.aio.insecure_channel(pod.address) as channel,
+    ):
         score = v1.AnomalyServiceStub(channel).ScoreAnomalies
         async with asyncio.timeout(30):
             while (await ask(score, "one", 1 / SECONDS))[0] != "OK":

@@ -12,6 +12,8 @@ import sys
 import pytest
 
 from gateway import up
+from gateway.__main__ import _COMMANDS
+from gateway.configuration.registry import MODULES
 from gateway.serving.environment import InvalidSettings
 from gateway.serving.listening import CannotListen
 from gateway.serving.starting import CannotStart
@@ -86,6 +88,13 @@ def test_a_pod_whose_secrets_make_no_sense_says_so_without_them(tmp_path):
     assert "topsecret" not in line
 
 
+@pytest.mark.parametrize("command", ["front", "up"])
+def test_a_misspelt_setting_that_protects_stops_the_start(tmp_path, command):
+    line = start(tmp_path, command, ORRERY_FRONT_CALLER_FILE="/etc/orrery/callers")
+    cause = "ORRERY_FRONT_CALLER_FILE is not a setting; the nearest one is ORRERY_FRONT_CALLERS_FILE"
+    assert (line if command == "up" else json.loads(line)["error"]) == cause
+
+
 def test_on_a_terminal_the_line_is_plain(tmp_path, taken):
     ours, theirs = pty.openpty()
     _, environment = free_settings(tmp_path)
@@ -150,6 +159,56 @@ def test_a_pod_that_cannot_start_is_named_with_its_reason(tmp_path):
         up.running_pods(tmp_path, environment),
     ):
         pass
+
+
+def test_help_is_there_for_every_command_and_starts_nothing(tmp_path, taken):
+    """All at once, with settings that none could start with."""
+    commands = [
+        [],
+        *([name] for name in _COMMANDS),
+        ["edge", "render"],
+        ["feedback", "extract"],
+        ["feedback", "restore"],
+    ]
+    _, environment = free_settings(tmp_path)
+    unusable = {"ORRERY_FRONT_CALLER_FILE": "misspelt"} | {name: taken for name in environment if "ADDRESS" in name}
+    asked = [
+        subprocess.Popen(
+            [sys.executable, "-m", "gateway", *command, "--help"],
+            env={**os.environ, **environment, **unusable},
+            cwd=PROJECT_ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for command in commands
+    ]
+    for command, process in zip(commands, asked, strict=True):
+        printed, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, printed
+        shown = " ".join(printed.split())
+        assert shown.startswith(" ".join(["usage: python -m gateway", *command]))
+        assert "Settings are environment variables" in shown
+        assert "`python -m gateway settings" in shown
+        if command and command[0] in MODULES:
+            prefix = "ORRERY_DELIVERY_" if command == ["deliver"] else f"ORRERY_{command[0].upper().replace('-', '_')}_"
+            assert f"{prefix}…" in shown
+
+
+def test_an_argument_that_a_pod_does_not_know_starts_nothing(tmp_path):
+    _, environment = free_settings(tmp_path)
+    for command in (["front", "--helo"], ["nothing"], ["up", "true"], ["deliver", "--folow"]):
+        ended = subprocess.run(
+            [sys.executable, "-m", "gateway", *command],
+            env={**os.environ, **environment},
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.startswith("usage: python -m gateway")
 
 
 def test_what_to_try_names_the_addresses_that_were_set(tmp_path):

@@ -13,7 +13,7 @@ import urllib.request
 
 import pytest
 
-from gateway.delivery.carrier import REFUSED, Carrier
+from gateway.delivery.carrier import KEEP_VERSIONS, MAX_FILE_BYTES, REFUSED, Carrier
 from gateway.delivery.published import SourceUnavailable
 from gateway.delivery.settings import DeliverySettings
 from tests.pods import PROJECT_ROOT, free_address
@@ -47,9 +47,10 @@ def places(tmp_path):
     return source, store
 
 
-def carrier(places, **settings):
+def carrier(places, *, keep_versions=KEEP_VERSIONS, max_file_bytes=MAX_FILE_BYTES, **settings):
     source, store = places
-    return Carrier(DeliverySettings(**{"source": str(source), "models": (MODEL,), "model_store": store, **settings}))
+    chosen = DeliverySettings(**{"source": str(source), "models": (MODEL,), "model_store": store, **settings})
+    return Carrier(chosen, keep_versions=keep_versions, max_file_bytes=max_file_bytes)
 
 
 def delivered(store, model=MODEL):

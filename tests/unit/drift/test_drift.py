@@ -10,7 +10,7 @@ from scipy.stats import binom, ks_2samp, kstwobign
 from export.drift.catalogue_windows import compare
 from gateway.drift import Reference, judge
 from gateway.drift.verdict import FALSE_ALARM_RATE, FEWEST_SAMPLES, ks, ks_p_value, psi
-from gateway.serving.drift import ALARM, LEFT_OUT, PSI, SAMPLES, DriftMonitor, DriftSettings, Window
+from gateway.serving.drift import ALARM, LEFT_OUT, PSI, SAMPLES, DriftMonitor, Window
 
 FEATURES = 8
 
@@ -155,13 +155,14 @@ def seen(gauge, *labels):
     return found[0] if found else None
 
 
-async def test_a_monitor_holds_each_version_against_its_own_reference():
+async def test_a_monitor_holds_each_version_against_its_own_reference(monkeypatch):
+    monkeypatch.setattr("gateway.serving.drift.MOST_OBJECTS", 2_000)
     references = {1: reference_of(normal(0, 5_000)), 2: reference_of(normal(0, 5_000, shift=3.0)), 3: None}
 
     async def reference(version):
         return references[version]
 
-    monitor = DriftMonitor("tested", reference, lambda rows: rows, DriftSettings(most_objects=2_000))
+    monitor = DriftMonitor("tested", reference, lambda rows: rows)
     monitor.observe(1, normal(1, 499))
     await monitor.count(now_s=0.0)
     assert seen(SAMPLES, "tested", "short") == 499

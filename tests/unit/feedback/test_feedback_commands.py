@@ -2,6 +2,7 @@
 """What an operator does with the store, by the commands themselves."""
 
 import json
+from argparse import ArgumentParser
 
 import pytest
 from sqlalchemy import select
@@ -24,7 +25,7 @@ def command(monkeypatch, settings):
 
     def run(*arguments):
         monkeypatch.setattr("sys.argv", ["feedback", *map(str, arguments)])
-        commands.main()
+        commands.main(ArgumentParser())
 
     return run
 

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from gateway.model_server.errors import Refusal
-from gateway.model_server.settings import ModelServerSettings, cpu_quota
+from gateway.model_server.settings import ModelServerSettings
 from gateway.model_server.storage import VersionPolicy, check_whole, fingerprint, version_folders
 
 
@@ -97,21 +97,9 @@ def test_the_fingerprint_changes_with_any_file(version):
     assert fingerprint(version) != after
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"), [("max 100000", None), ("50000 100000", 1), ("100001 100000", 2), ("99999999 100000", None)]
-)
-def test_the_cpu_quota_is_the_cgroups_rounded_up(tmp_path, monkeypatch, text, expected):
-    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(8)))
-    (tmp_path / "cpu.max").write_text(text + "\n")
-    assert cpu_quota(tmp_path / "cpu.max") == (expected or 8)
-    assert cpu_quota(tmp_path / "no") == 8
-
-
 def test_settings_come_from_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("ORRERY_MODEL_STORE", str(tmp_path))
     monkeypatch.setenv("ORRERY_MODEL_SERVER_GRACE_S", "3")
     settings = ModelServerSettings()
-    assert settings.models_root == tmp_path
+    assert settings.model_store == tmp_path
     assert settings.grace_s == 3.0
-    monkeypatch.setenv("ORRERY_MODEL_SERVER_MODELS_ROOT", str(tmp_path / "own"))
-    assert ModelServerSettings().models_root == tmp_path / "own"

@@ -20,7 +20,7 @@ from gateway.serving.settings import BackendSettings
         ("CALLS_UNDER_WAY", "1.5", "is '1.5'; it must be a whole number, at least 1"),
         ("PLAINTEXT_ALLOWED", "perhaps", "is 'perhaps'; it must be true or false"),
         ("JWT_ALGORITHM", "HS256", "is 'HS256'; it must be RS256 or ES256"),
-        ("LOG_LEVEL", "LOUD", "is 'LOUD'; it must be DEBUG or INFO or WARNING or ERROR or CRITICAL"),
+        ("LOG_LEVEL", "LOUD", "is 'LOUD'; it must be DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         ("HEALTH_ADDRESS", "9000", ": '9000' is not host:port"),
     ],
 )

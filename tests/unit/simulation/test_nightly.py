@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from argparse import ArgumentParser
 
 import pytest
 from google.protobuf import json_format
@@ -112,7 +113,7 @@ def test_an_uncertain_object_has_its_impact_estimated():
 @pytest.mark.parametrize("text", ["3/3", "1", "-1/3", "a/b", "1/0", "", "1/2/3"])
 def test_shards_that_cannot_be_are_refused(text, tmp_path):
     with pytest.raises(SystemExit) as caught:
-        main(["--shard", text, "--catalogue", str(tmp_path / "none"), "--output", str(tmp_path)])
+        main(ArgumentParser(), ["--shard", text, "--catalogue", str(tmp_path / "none"), "--output", str(tmp_path)])
     assert "i/n" in str(caught.value) or caught.value.code == 2
 
 

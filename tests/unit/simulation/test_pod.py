@@ -20,6 +20,7 @@ from grpc_status import rpc_status
 from gateway.neo.moid import earth_moid
 from gateway.neo.orbits import Orbits
 from gateway.serving import server
+from gateway.serving.environment import InvalidSettings
 from gateway.simulation import app, ephemeris
 from gateway.simulation.bodies import Body
 from gateway.simulation.settings import SimulationSettings
@@ -42,12 +43,12 @@ APOPHIS = {
 
 
 @contextlib.asynccontextmanager
-async def running(**settings):
+async def running(*, retry_after_s=app.RETRY_AFTER_S, **settings):
     chosen = SimulationSettings(
         **{"address": "127.0.0.1:0", "metrics_address": "127.0.0.1:0", "workers": 1, "grace_s": 1.0, **settings}
     )
     async with (
-        server.running(chosen, partial(app.mount, chosen)) as pod,
+        server.running(chosen, partial(app.mount, chosen, retry_after_s=retry_after_s)) as pod,
         grpc.aio.insecure_channel(pod.address) as channel,
     ):
         yield channel
@@ -367,11 +368,11 @@ async def test_health_follows_the_workers(channel):
     await wait_until_serving(channel)
 
 
-@pytest.mark.parametrize(("content", "error"), [(None, FileNotFoundError), (b"not a kernel" * 100, ValueError)])
-async def test_a_pod_without_the_kernel_it_was_promised_does_not_start(tmp_path, content, error):
+@pytest.mark.parametrize(("content", "cause"), [(None, "No such file"), (b"not a kernel" * 100, "file starts with")])
+async def test_a_pod_without_the_kernel_it_was_promised_does_not_start(tmp_path, content, cause):
     kernel = tmp_path / "asteroids.bsp"
     if content:
         kernel.write_bytes(content)
-    with pytest.raises(error):
+    with pytest.raises(InvalidSettings, match=f"^ORRERY_ASTEROID_KERNEL.*{cause}"):
         async with running(asteroid_kernel=kernel):
             pass
