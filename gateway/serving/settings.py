@@ -126,7 +126,7 @@ class ServingSettings(ReportingSettings):
         json_schema_extra={"unit": "calls"},
     )
     maximum_concurrent_rpcs: int = Field(
-        default=1024,
+        default=2048,
         ge=1,
         description="Calls of all methods at a time, health included. More are refused before anything of them is"
         " read.",

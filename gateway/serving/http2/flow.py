@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from gateway.serving.http2.wire import Framed
+import grpc
+
+from gateway.serving.http2.wire import Framed, Malformed, MessageDecoder
 
 # Of what is sent, what may wait in the connection before whoever writes has to.
 _MOST_QUEUED: Final = 64 * 1024
@@ -18,52 +18,73 @@ _MOST_UNREAD: Final = 64 * 1024
 
 
 class Inbox(AsyncIterator["Framed"]):
-    """Messages that came, in their order; who does not read is not sent more than a little."""
+    """Messages of one direction of a call, for their reader. A peer whose messages are not read gets no more credit.
 
-    def __init__(self, consumed: Callable[[int], None]) -> None:
-        """Empty.
+    Attributes:
+        decoder: makes messages of the bytes; None until headers have told how.
+    """
+
+    def __init__(self, release_credit: Callable[[int], None], decoder: MessageDecoder | None = None) -> None:
+        """Begin empty.
 
         Args:
-            consumed: told of bytes that were held back until now, and may be followed by as many.
+            release_credit: called with a number of bytes when so many more may be sent.
+            decoder: see the attribute.
         """
-        self._consumed = consumed
-        self._messages: deque[Framed] = deque()
-        self._unread = self._owed = 0
+        self.decoder = decoder
+        self._release_credit = release_credit
+        self._uncredited = 0
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
 
-    def put(self, messages: list[Framed], came: int) -> int:
-        """Messages that are complete, and how many bytes came; returns how many more may come at once."""
-        self._messages.extend(messages)
-        self._unread += sum(map(_weight, messages))
+    def put(self, data: bytes) -> int:
+        """Keep bytes that were received; returns how many more may be sent at once.
+
+        Raises:
+            Malformed: the message they begin is too large.
+        """
+        if self.decoder is None:
+            raise AssertionError("a body comes after headers")
+        self._uncredited += len(data)
+        self.decoder.add(data)
         wake(self._waiter)
-        if self._unread <= _MOST_UNREAD:
-            return came
-        self._owed += came
-        return 0
+        return self._credit()
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Nothing more arrives."""
         self._closed = True
         wake(self._waiter)
 
-    def forgive(self) -> None:
-        """Nobody will read what the sender was held back for, and the connection is others' too."""
-        owed, self._owed = self._owed, 0
-        if owed:
-            self._consumed(owed)
-
     async def __anext__(self) -> Framed:
-        while not self._messages:
+        """The next message.
+
+        Raises:
+            Malformed: it is too large, or incomplete at the end.
+        """
+        decoder = self.decoder
+        while decoder is None or (message := decoder.next_message()) is None:
             if self._closed:
+                if decoder is not None and decoder.in_the_middle:
+                    raise Malformed(grpc.StatusCode.INTERNAL, "the stream ends within a message")
                 raise StopAsyncIteration
+            self._release()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        message = self._messages.popleft()
-        self._unread -= _weight(message)
-        if self._owed and self._unread <= _MOST_UNREAD:
-            self.forgive()
+            decoder = self.decoder
+        self._release()
         return message
+
+    def _release(self) -> None:
+        if (credit := self._credit()) > 0:
+            self._release_credit(credit)
+
+    def _credit(self) -> int:
+        """Bytes to give credit for now: none while whole messages wait unread that weigh much."""
+        decoder = self.decoder
+        if decoder is not None and decoder.may_have_message and decoder.buffered > _MOST_UNREAD:
+            return 0
+        credit, self._uncredited = self._uncredited, 0
+        return credit
 
 
 class Outbox:
@@ -101,8 +122,3 @@ def wake(waiter: asyncio.Future[None] | None) -> None:
     """Let whoever waits go on, if anybody does."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)
-
-
-def _weight(framed: Framed) -> int:
-    """The smallest messages weigh something too."""
-    return len(framed[1]) + 64

@@ -6,6 +6,7 @@ imports it, turns its events into method calls and keeps the flow-control credit
 """
 
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -92,6 +93,8 @@ class Session(SessionEvents):
         # Server: streams whose response is complete while their request is not.
         self._answered: set[int] = set()
         self._ping_after_notice = False
+        # Events that are not reported yet.
+        self._pending: deque[Event] = deque()
         self._connection = Connection(
             Role.CLIENT if is_client else Role.SERVER,
             Configuration(
@@ -125,7 +128,7 @@ class Session(SessionEvents):
     # Input and output.
 
     def receive(self, data: bytes) -> None:
-        """Process bytes from the peer.
+        """Process bytes from the peer. `report_events` reports what they mean.
 
         Raises:
             ProtocolError: the connection cannot be used any more.
@@ -135,7 +138,16 @@ class Session(SessionEvents):
         except ngh2.NGH2Error as error:
             raise ProtocolError(str(error)) from error
         finally:
-            self._dispatch()
+            self._pending.extend(self._connection.events())
+
+    def report_events(self, most: int) -> bool:
+        """Report the next events, so many at most; whether there are more."""
+        pending = self._pending
+        for _ in range(min(most, len(pending))):
+            event = pending.popleft()
+            if (handle := self._handlers.get(type(event))) is not None:
+                handle(event)
+        return bool(pending)
 
     def data_to_send(self) -> bytes:
         """Bytes for the peer, at most 256 KiB at a time; empty when there are none.
@@ -155,7 +167,7 @@ class Session(SessionEvents):
             del self._unsent[first]
         for stream_id in list(self._sending):
             self._report_sent(stream_id)
-        self._dispatch()
+        self._pending.extend(self._connection.events())
         return data
 
     @property
@@ -165,6 +177,16 @@ class Session(SessionEvents):
             return not (self._connection.want_read or self._connection.want_write)
         except ngh2.ConnectionStateError:
             return True
+
+    @property
+    def has_events(self) -> bool:
+        """Whether `report_events` has something to report."""
+        return bool(self._pending)
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of bodies that wait to be sent, on all streams."""
+        return self._connection.queued_body_size()
 
     # Actions. Where the stream or the connection has ended meanwhile, they do nothing.
 
@@ -272,12 +294,10 @@ class Session(SessionEvents):
 
     # What ngh2 reports.
 
-    def _dispatch(self) -> None:
-        for event in self._connection.events():
-            if (handle := self._handlers.get(type(event))) is not None:
-                handle(event)
-
     def _request_received(self, event: RequestReceived) -> None:
+        if not self._is_open(event.stream_id):
+            # Its client has reset it since, in the same read: there is nobody to answer.
+            return
         self._streams[event.stream_id] = _Stream()
         self._headers_received(event.stream_id, event.headers, end_stream=event.end_stream)
 

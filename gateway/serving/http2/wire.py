@@ -9,6 +9,7 @@ import binascii
 import re
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterable
 from math import ceil
 from typing import Final
@@ -57,8 +58,9 @@ _NOT_METADATA: Final = frozenset(
 _MOST_DETAILS: Final = 2_000
 _MOST_TRAILER_BYTES: Final = 32 * 1024
 _MOST_TRAILERS: Final = 100
-# Parts of a message that are smaller are kept together.
+# Parts that are smaller are kept together, in pieces of about so many bytes.
 _SMALL_PART: Final = 4 * 1024
+_MOST_COALESCED: Final = 64 * 1024
 # What `grpc-message` has percent-encoded; HTTP/2 allows no blank at either end of a value (RFC 9113, 8.2.1).
 _UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]|\A\x20|\x20\Z")
 
@@ -142,71 +144,92 @@ def prefix(message: bytes) -> bytes:
     return _PREFIX.pack(0, len(message))
 
 
-class Unframed:
-    """The messages of a request, as their bytes come."""
+class MessageDecoder:
+    """Messages of one direction of a call, kept as they arrived until they are asked for."""
 
     def __init__(self, encoding: bytes | None, max_bytes: int) -> None:
-        """Begin with the first.
+        """Begin with the first message.
 
         Args:
-            encoding: what `grpc-encoding` says.
-            max_bytes: of a message, decompressed.
+            encoding: value of `grpc-encoding`.
+            max_bytes: largest message, decompressed.
 
         Raises:
-            Malformed: an encoding that nobody here knows.
+            Malformed: the encoding is not known.
         """
         if encoding not in (None, b"identity", *_WINDOW_BITS):
             raise Malformed(grpc.StatusCode.UNIMPLEMENTED, "this server knows grpc-encoding identity, deflate and gzip")
+        self.buffered = 0
         self._encoding = encoding
         self._max_bytes = max_bytes
-        # Bytes that no message is made of yet, how many they are, and how many the next message takes.
-        self._parts: list[bytes | bytearray] = []
-        self._have = 0
-        self._needed = _PREFIX.size
+        # Bytes in their order; of the first part, `_taken` bytes are used already.
+        self._parts: deque[bytes | bytearray] = deque()
+        self._taken = 0
+        # Of the message whose prefix was read last: its size, and whether it is compressed.
+        self._size: int | None = None
+        self._compressed = False
 
     @property
     def in_the_middle(self) -> bool:
-        """Whether a message has begun and not ended."""
-        return self._have > 0
+        """Whether bytes remain that no message was made of."""
+        return self.buffered > 0 or self._size is not None
 
-    def feed(self, data: bytes) -> list[Framed]:
-        """The messages that these bytes complete, as they came.
+    @property
+    def may_have_message(self) -> bool:
+        """Whether `next_message` could return one; False where more bytes are needed."""
+        return self.buffered >= (_PREFIX.size if self._size is None else self._size)
+
+    def add(self, data: bytes) -> None:
+        """Keep bytes that were received.
 
         Raises:
-            Malformed: a message is too large.
+            Malformed: the message they begin is too large.
         """
-        if self._parts and len(data) < _SMALL_PART:
-            last = self._parts[-1]
+        last = self._parts[-1] if self._parts else b""
+        if 0 < len(last) < _MOST_COALESCED and len(data) < _SMALL_PART:
+            # An object for each small part would weigh more than its bytes.
             if not isinstance(last, bytearray):
                 last = self._parts[-1] = bytearray(last)
             last += data
-        else:
+        elif data:
             self._parts.append(data)
-        self._have += len(data)
-        if self._have < self._needed:
-            return []
-        first = self._parts[0]
-        if len(self._parts) > 1 and self._have == self._needed and len(first) >= _PREFIX.size:
-            # One large message, now complete: put together without its prefix, so that it is copied once.
-            self._parts[0] = first[_PREFIX.size :]
-            message = b"".join(self._parts)
-            self._parts, self._have, self._needed = [], 0, _PREFIX.size
-            return [(bool(first[0]), message)]
-        waiting = bytes(first) if len(self._parts) == 1 else b"".join(self._parts)
-        messages, start, self._needed = [], 0, _PREFIX.size
-        while len(waiting) - start >= _PREFIX.size:
-            compressed, size = _PREFIX.unpack_from(waiting, start)
-            if size > self._max_bytes:
-                raise self._too_large(size)
-            end = start + _PREFIX.size + size
-            if len(waiting) < end:
-                self._needed = end - start
-                break
-            messages.append((bool(compressed), waiting[start + _PREFIX.size : end]))
-            start = end
-        self._parts = [waiting[start:]] if start < len(waiting) else []
-        self._have = len(waiting) - start
-        return messages
+        self.buffered += len(data)
+        self._read_prefix()
+
+    def next_message(self) -> Framed | None:
+        """The next message, still compressed; None until it is whole.
+
+        Raises:
+            Malformed: it is too large.
+        """
+        self._read_prefix()
+        if self._size is None or self.buffered < self._size:
+            return None
+        message, self._size = self._take(self._size), None
+        return self._compressed, message
+
+    def _read_prefix(self) -> None:
+        if self._size is not None or self.buffered < _PREFIX.size:
+            return
+        compressed, size = _PREFIX.unpack(self._take(_PREFIX.size))
+        if size > self._max_bytes:
+            raise self._too_large(size)
+        self._compressed, self._size = bool(compressed), size
+
+    def _take(self, size: int) -> bytes:
+        """Remove so many bytes, which are there, from the front."""
+        self.buffered -= size
+        pieces: list[bytes | bytearray] = []
+        while size:
+            first = self._parts[0]
+            end = min(self._taken + size, len(first))
+            pieces.append(first if (self._taken, end) == (0, len(first)) else first[self._taken : end])
+            size -= end - self._taken
+            self._taken = end
+            if end == len(first):
+                self._parts.popleft()
+                self._taken = 0
+        return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     def plain(self, framed: Framed) -> bytes:
         """A message, decompressed: only when it is its turn, for it may be a thousand times what came.

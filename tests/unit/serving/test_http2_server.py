@@ -13,7 +13,7 @@ import pytest
 
 from gateway.serving.http2 import Server, link
 from tests import raw_http2 as wire
-from tests.echo_server import BY_HAND, CHAT, COUNT, ECHO, FAIL, GATHER, TALK, WAIT, serving, status_of
+from tests.echo_server import BY_HAND, CHAT, COUNT, ECHO, FAIL, GATHER, TALK, WAIT, serving, status_of, until
 
 
 @contextlib.asynccontextmanager
@@ -432,3 +432,28 @@ async def test_streams_begun_and_broken_off_without_end():
         assert await ended(reader)
         assert await channel.unary_unary(ECHO)(b"x", timeout=20) == b"x"
         assert handlers.happened["cancelled"] < 20_000
+
+
+async def test_one_connection_cannot_take_all_places():
+    async with serving(max_calls=64) as (port, handlers, _server):
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as greedy,
+            grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as modest,
+        ):
+            waiting = [asyncio.ensure_future(greedy.unary_unary(WAIT)(b"", timeout=20)) for _ in range(64)]
+            await until(lambda: handlers.happened["waiting"] == 48)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
+            assert await modest.unary_unary(ECHO)(b"fine", timeout=20) == b"fine"
+            handlers.go.set()
+            ended = await asyncio.gather(*waiting, return_exceptions=True)
+        refused = [error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)]
+        assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 16
+
+
+async def test_requests_that_are_never_finished_take_no_place():
+    async with serving(max_calls=4) as (port, _, _server), wire.raw(port) as (_reader, writer):
+        writer.write(b"".join(wire.request(stream, ECHO.encode(), end=False) for stream in range(1, 201, 2)))
+        await writer.drain()
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary(ECHO)(b"fine", timeout=20) == b"fine"

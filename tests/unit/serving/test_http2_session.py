@@ -28,6 +28,19 @@ class Recorder(Session):
         self.headers, self.bodies, self.queued, self.closed = {}, {}, {}, {}
         self.ended, self.pings_acknowledged, self.goaways = [], 0, 0
 
+    def receive(self, data):
+        super().receive(data)
+        self.report_all()
+
+    def data_to_send(self):
+        data = super().data_to_send()
+        self.report_all()
+        return data
+
+    def report_all(self):
+        while self.report_events(3):
+            pass
+
     def headers_received(self, stream_id, headers):
         self.headers.setdefault(stream_id, []).append(headers)
 

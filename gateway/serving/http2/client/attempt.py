@@ -12,7 +12,7 @@ from gateway.serving.http2.client.ended import CANCELLED, LOST, Ended, by_http, 
 from gateway.serving.http2.flow import Inbox, Outbox, wake
 from gateway.serving.http2.link import CANCEL
 from gateway.serving.http2.session_events import Headers
-from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Malformed, Unframed, prefix
+from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Malformed, MessageDecoder, prefix
 
 if TYPE_CHECKING:
     from gateway.serving.http2.client.connection import Connection
@@ -37,7 +37,6 @@ class Attempt:
         "_only",
         "_outbox",
         "_stream_id",
-        "_unframed",
         "_waiter",
         "answers",
         "ended",
@@ -54,7 +53,6 @@ class Attempt:
         self._initial: Headers | None = None
         # What the server said where it said nothing but its status.
         self._only: Headers | None = None
-        self._unframed: Unframed | None = None
         self._outbox = Outbox()
         self.answers = Inbox(self._consumed)
         self.ended: Ended | None = None
@@ -97,16 +95,27 @@ class Attempt:
             self._connection.reset(self._stream_id, CANCEL)
             self._connection.flush_soon()
 
+    async def next_answer(self) -> Framed | None:
+        """The next message, still compressed; None after the last.
+
+        Raises:
+            grpc.aio.AioRpcError: it is too large, or incomplete at the end.
+        """
+        try:
+            return await anext(self.answers, None)
+        except Malformed as error:
+            raise Ended(error.code, error.details).error() from error
+
     def plain(self, framed: Framed) -> bytes:
         """A message, decompressed.
 
         Raises:
             grpc.aio.AioRpcError: it cannot be.
         """
-        if self._unframed is None:
+        if self.answers.decoder is None:
             raise AssertionError("messages come after headers")
         try:
-            return self._unframed.plain(framed)
+            return self.answers.decoder.plain(framed)
         except Malformed as error:
             raise Ended(error.code, error.details).error() from error
 
@@ -130,7 +139,7 @@ class Attempt:
         else:
             self._initial = headers
             try:
-                self._unframed = Unframed(said.get(b"grpc-encoding"), self._max_bytes)
+                self.answers.decoder = MessageDecoder(said.get(b"grpc-encoding"), self._max_bytes)
             except Malformed as error:
                 self.end(Ended(grpc.StatusCode.INTERNAL, error.details))
 
@@ -138,11 +147,11 @@ class Attempt:
         """A part of an answer; returns how many bytes more may come."""
         if self.ended is not None:
             return len(data)
-        if self._unframed is None:
+        if self.answers.decoder is None:
             self.end(Ended(grpc.StatusCode.INTERNAL, "an answer without headers"))
             return len(data)
         try:
-            return self.answers.put(self._unframed.feed(data), len(data))
+            return self.answers.put(data)
         except Malformed as error:
             self.end(Ended(error.code, error.details))
             return len(data)
@@ -166,8 +175,6 @@ class Attempt:
     def _end(self, ended: Ended) -> None:
         if self.ended is not None:
             return
-        if ended.code is grpc.StatusCode.OK and self._unframed is not None and self._unframed.in_the_middle:
-            ended = Ended(grpc.StatusCode.INTERNAL, "the answer ends within a message")
         self.ended = ended
         wake(self._waiter)
         self._outbox.close()

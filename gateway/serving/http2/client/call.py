@@ -127,7 +127,9 @@ class Call(AsyncIterator[Any]):
                     break
                 self._attempt = None
                 await self._before_another(ended, attempt)
-            replies = [framed async for framed in attempt.answers]
+            replies = []
+            while (framed := await attempt.next_answer()) is not None:
+                replies.append(framed)
             if len(replies) != 1:
                 raise Ended(grpc.StatusCode.INTERNAL, f"{len(replies)} answers to a call that has one").error()
             self._end(ended)
@@ -145,7 +147,7 @@ class Call(AsyncIterator[Any]):
                     if self._under_way is not None:
                         self._under_way.set()
                 attempt = self._attempt
-                framed = await anext(attempt.answers, None)
+                framed = await attempt.next_answer()
                 if framed is not None:
                     return self._reply(attempt, framed)
                 ended = await attempt.end_of_it()

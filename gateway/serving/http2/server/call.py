@@ -13,7 +13,16 @@ import structlog
 
 from gateway.serving.http2.flow import Inbox, Outbox
 from gateway.serving.http2.link import CANCEL
-from gateway.serving.http2.wire import RESPONSE, Framed, Malformed, Metadata, Unframed, header_of, prefix, trailers
+from gateway.serving.http2.wire import (
+    RESPONSE,
+    Framed,
+    Malformed,
+    MessageDecoder,
+    Metadata,
+    header_of,
+    prefix,
+    trailers,
+)
 
 if TYPE_CHECKING:
     from gateway.serving.http2.server.connection import Connection
@@ -41,7 +50,7 @@ class Call:
         stream_id: int,
         handler: grpc.RpcMethodHandler[Any, Any],
         metadata: Metadata,
-        messages: Unframed,
+        messages: MessageDecoder,
         timeout_s: float | None,
     ) -> None:
         """Nothing runs yet.
@@ -59,19 +68,20 @@ class Call:
         self._handler = handler
         self._answer: Any = getattr(handler, _KINDS[handler.request_streaming, handler.response_streaming])
         self._metadata = metadata
-        self._unframed = messages
+        self._messages = messages
         self._parse = handler.request_deserializer
         self._serialise = handler.response_serializer
         self._task: asyncio.Task[None] | None = None
         self._request: Framed | None = None
-        self._inbox = Inbox(self._consumed) if handler.request_streaming else None
+        self._inbox = Inbox(self._consumed, messages) if handler.request_streaming else None
         self._outbox = Outbox()
         self._requests = None if self._inbox is None else _Requests(self, self._inbox)
         self._initial: Sequence[tuple[str, str | bytes]] = ()
         self._trailing: Sequence[tuple[str, str | bytes]] = ()
         self._code, self._details = grpc.StatusCode.OK, ""
-        self._responded = self._finished = self._well = False
+        self._responded = self._finished = False
         self._callbacks: list[Callable[[Any], None]] = []
+        self.began_s = monotonic()
         self._deadline_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         if timeout_s is not None:
@@ -91,14 +101,19 @@ class Call:
         Raises:
             Malformed: it is none.
         """
-        messages = self._unframed.feed(data)
         if self._inbox is not None:
-            return self._inbox.put(messages, len(data))
-        for message in messages:
-            if self._request is not None:
-                raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
-            self._request = message
+            return self._inbox.put(data)
+        self._messages.add(data)
+        if self._request is None:
+            self._request = self._messages.next_message()
+        if self._request is not None and self._messages.in_the_middle:
+            raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
         return len(data)
+
+    @property
+    def waits_for_request(self) -> bool:
+        """Whether the one message of its request is not whole yet."""
+        return self._inbox is None and self._task is None and not self._finished
 
     def request_ended(self) -> None:
         """Nothing more comes.
@@ -106,13 +121,14 @@ class Call:
         Raises:
             Malformed: something is missing.
         """
-        if self._unframed.in_the_middle:
-            raise Malformed(grpc.StatusCode.INTERNAL, "the request ends within a message")
         if self._inbox is not None:
             self._inbox.close()
+        elif self._messages.in_the_middle:
+            raise Malformed(grpc.StatusCode.INTERNAL, "the request ends within a message")
         elif self._request is None:
             raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
         else:
+            self._connection.require_room()
             self._start(self._request)
 
     def body_sent(self, queued: int) -> None:
@@ -120,13 +136,12 @@ class Call:
         self._outbox.set(queued)
 
     def closed(self) -> None:
-        """The stream is no more: the call ended, or its caller has gone."""
+        """The stream is closed: the call has ended, or its caller has gone."""
         if not self._finished:
-            self._end()
+            self._end(well=False)
             self._cancel()
         if self._timer is not None:
             self._timer.cancel()
-        self._connection.ended(well=self._well)
 
     def refuse(self, code: grpc.StatusCode, details: str) -> None:
         """End it from outside, whatever its handler does."""
@@ -211,13 +226,14 @@ class Call:
     # How it goes.
 
     def _start(self, request: Any) -> None:
+        self._connection.count_served(1)
         self._task = self._connection.loop.create_task(self._serve(request))
         self._connection.server.keep(self._task)
 
     async def _serve(self, request: Any) -> None:
         try:
             if self._requests is None:
-                request = self._parsed(request)
+                request = await self._parsed(request)
             answered = self._answer(request, self)
             if not self._handler.response_streaming:
                 self._send(await answered)
@@ -271,15 +287,17 @@ class Call:
         else:
             self._connection.respond(self._stream_id, RESPONSE + said, only=True)
         self._connection.flush_soon()
-        self._well = code is grpc.StatusCode.OK
-        self._end()
+        self._end(well=code is grpc.StatusCode.OK)
 
-    def _end(self) -> None:
+    def _end(self, *, well: bool) -> None:
         self._finished = True
+        if self._task is not None:
+            # Its place is free, whether its caller reads the answer or not.
+            self._connection.count_served(-1)
+        self._connection.ended(well=well)
         self._outbox.close()
         if self._inbox is not None:
             self._inbox.close()
-            self._inbox.forgive()
         callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
             try:
@@ -303,8 +321,10 @@ class Call:
         self._connection.release_credit(self._stream_id, size)
         self._connection.flush_soon()
 
-    def _parsed(self, framed: Framed) -> Any:
-        message = self._unframed.plain(framed)
+    async def _parsed(self, framed: Framed) -> Any:
+        compressed, message = framed
+        if compressed:
+            message = await self._connection.inflation.plain(self, self._messages, framed)
         return message if self._parse is None else self._parse(message)
 
 
@@ -316,9 +336,8 @@ class _Requests(AsyncIterator[Any]):
         self._inbox = inbox
 
     async def __anext__(self) -> Any:
-        framed = await anext(self._inbox)
         try:
-            return self._call._parsed(framed)  # noqa: SLF001  # two halves of one thing
+            return await self._call._parsed(await anext(self._inbox))  # noqa: SLF001  # two halves of one thing
         except Malformed as error:
             self._call.refuse(error.code, error.details)
             raise StopAsyncIteration from error

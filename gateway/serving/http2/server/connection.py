@@ -13,12 +13,13 @@ import grpc
 
 from gateway.serving.http2.link import CLOSED_WITHIN_S, Link
 from gateway.serving.http2.server.call import Call
+from gateway.serving.http2.server.inflation import Inflation
 from gateway.serving.http2.session_events import Headers
 from gateway.serving.http2.wire import (
     CONTENT_TYPE,
     RESPONSE,
     Malformed,
-    Unframed,
+    MessageDecoder,
     metadata_of,
     timeout_s,
     trailers,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 _PING_PERIOD_S: Final = 10.0
 _PING_STRIKES: Final = 2
 _ENHANCE_YOUR_CALM: Final = 11
+# From a call's headers to the end of its request, where that is one message.
+_REQUEST_WITHIN_S: Final = 30.0
+# With more bytes of answers waiting on a connection, no call of it is begun.
+_MOST_UNREAD_BYTES: Final = 32 * 1024 * 1024
 # A connection that is told to begin nothing more, and whose peer never answers that.
 _NOTICE_S: Final = 1.0
 
@@ -44,6 +49,9 @@ class Connection(Link):
         self.server = server
         self.peer_identities: list[bytes] | None = None
         self.peer_identity_key: str | None = None
+        self.inflation = Inflation()
+        # Calls whose handler runs; others wait for the rest of their request.
+        self.served = 0
         self._calls: dict[int, Call] = {}
         self._noticed = self._closing = False
         self._ping_strikes, self._pinged_s = 0, -inf
@@ -62,6 +70,7 @@ class Connection(Link):
             # Not all at once where all began at once.
             age_s *= random.uniform(0.9, 1.1)  # noqa: S311  # nothing to guess
             self._later(age_s, self._grow_old)
+        self._later(_REQUEST_WITHIN_S / 2, self._sweep)
         if self.server.is_stopping:
             self.leave()
         self.flush_soon()
@@ -123,6 +132,25 @@ class Connection(Link):
         """A call has."""
         self.tally.end(well=well)
         self.server.tally.end(well=well)
+
+    def count_served(self, change: int) -> None:
+        """A handler begins (1), or its call has ended (-1)."""
+        self.served += change
+        self.server.served += change
+
+    def require_room(self) -> None:
+        """Refuse a call for which this connection, or the server, has no room.
+
+        Raises:
+            Malformed: there is no room.
+        """
+        if self.server.is_full_for(self.served):
+            raise Malformed(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way")
+        if self.queued_bytes > _MOST_UNREAD_BYTES:
+            raise Malformed(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{self.queued_bytes} bytes of answers on this connection are not read yet",
+            )
 
     def body_sent(self, stream_id: int, queued: int) -> None:
         """A part of a reply is on its way."""
@@ -195,11 +223,20 @@ class Connection(Link):
         handler = self.server.handler(said.get(b":path", b"").decode("ascii", "replace"), metadata)
         if handler is None:
             raise Malformed(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
-        if self.server.is_full:
-            raise Malformed(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way")
+        self.require_room()
         limit_s = None if (timeout := said.get(b"grpc-timeout")) is None else timeout_s(timeout)
-        unframed = Unframed(said.get(b"grpc-encoding"), self.server.max_message_bytes)
-        return Call(self, stream_id, handler, metadata, unframed, limit_s)
+        messages = MessageDecoder(said.get(b"grpc-encoding"), self.server.max_message_bytes)
+        return Call(self, stream_id, handler, metadata, messages, limit_s)
+
+    def _sweep(self) -> None:
+        """End calls whose request does not become whole."""
+        latest_s = monotonic() - _REQUEST_WITHIN_S
+        for call in list(self._calls.values()):
+            if call.waits_for_request and call.began_s < latest_s:
+                call.refuse(
+                    grpc.StatusCode.DEADLINE_EXCEEDED, f"the request was not whole after {_REQUEST_WITHIN_S:.0f} s"
+                )
+        self._later(_REQUEST_WITHIN_S / 2, self._sweep)
 
     def _refuse(self, stream_id: int, error: Malformed) -> None:
         for tally in (self.tally, self.server.tally):

@@ -19,6 +19,8 @@ from gateway.serving.http2.tally import Tally
 from gateway.serving.http2.wire import Metadata
 
 _BACKLOG: Final = 1024
+# A connection with less than one part in so many of all places has few.
+_FEW_SHARE: Final = 32
 # For the last words of a server that stops.
 _FAREWELL_S: Final = 1.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -38,6 +40,7 @@ class Server:
     Attributes:
         connections: open ones.
         tally: of all its calls.
+        served: calls whose handler runs.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Server:
         self.connections: set[Connection] = set()
         self.tally = Tally()
         self.accepted = 0
+        self.served = 0
         self.is_stopping = False
         self._choose = choose
         self._max_calls = max_calls
@@ -155,10 +159,16 @@ class Server:
 
     # What connections ask.
 
-    @property
-    def is_full(self) -> bool:
-        """Whether as many calls are under way as may be."""
-        return self._max_calls is not None and self.tally.under_way >= self._max_calls
+    def is_full_for(self, served: int) -> bool:
+        """Whether a connection that has so many calls served gets no place for another one.
+
+        The last quarter of the places is kept for connections that have few; with fewer than 32 places, none is.
+        """
+        if self._max_calls is None:
+            return False
+        few = self._max_calls // _FEW_SHARE
+        kept = self._max_calls // 4 if few and served >= few else 0
+        return self.served >= self._max_calls - kept
 
     def handler(self, method: str, metadata: Metadata) -> Handler | None:
         """What serves a call; None where there is no such method."""
