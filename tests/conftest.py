@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every test may ask for."""
 
-import os
-from pathlib import Path
-
 import pytest
 import structlog
 from hypothesis import settings
 
 from tests import postgres
-
-PROJECT_ROOT = Path(__file__).resolve().parents[1]
+from tests.real_data import SAMPLE, RealData, full_folder
 
 # Property tests take the same examples in every run; `make test-random` (--hypothesis-profile=random) takes new ones,
 # twenty times as many, and prints what reproduces a failure. A test that is slow takes a share: `tests.example_counts`.
@@ -26,13 +22,11 @@ def _own_logging():
     structlog.reset_defaults()
 
 
-@pytest.fixture(scope="session")
-def shared_dir() -> Path:
-    """The folder of real catalogues and acceptance cases, or a skip that says how to have one."""
-    path = (PROJECT_ROOT / os.environ.get("ORRERY_SHARED", "../shared")).resolve()
-    if not (path / "data").is_dir():
-        pytest.skip(f"no real NEO data at {path}: set ORRERY_SHARED to a folder with data/ and cases/")
-    return path
+@pytest.fixture(scope="session", params=["sample", pytest.param("full", marks=pytest.mark.long)])
+def real_data(request) -> RealData:
+    """Real catalogues: the sample of the clone, then the full ones."""
+    is_full = request.param == "full"
+    return RealData(full_folder() if is_full else SAMPLE, is_full)
 
 
 def pytest_terminal_summary(terminalreporter):

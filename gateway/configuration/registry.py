@@ -30,7 +30,7 @@ OTHERS: Final[Mapping[str, str]] = {
     "ORRERY_CATALOGUE_CACHE": "`python -m export`: the folder of downloaded catalogues; unset: var/catalogue.",
     "ORRERY_IMAGE_BASES": "`make images`: `debian` makes the base images from Debian's packages.",
     "ORRERY_OBSERVE_ADDRESS": "`make observe`: where its Prometheus listens; unset: 127.0.0.1:9090.",
-    "ORRERY_SHARED": "Tests and benchmarks: the folder of real catalogues and cases; unset: ../shared.",
+    "ORRERY_SHARED": "Benchmarks and long tests: the folder of full catalogues; unset: ../shared.",
 }
 _DEVELOPERS: Final = ("ORRERY_TEST_", "ORRERY_BENCH_", "ORRERY_PEERS_")
 

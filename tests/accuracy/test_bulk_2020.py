@@ -6,36 +6,31 @@ import pytest
 
 from bench.cad import read
 from bench.compare import at_published_time, follow
+from gateway.simulation.bodies import PROPERTIES, Body
 from gateway.simulation.nbody import Fidelity
-from gateway.simulation.settings import ASTEROID_KERNEL
 
 OBJECTS = 60
 SEED = 2020
 YEAR_D = 365.25
+EARTH_GM_KM3_S2 = PROPERTIES[Body.EARTH].gm_km3_s2
 # JPL lists an instant for these that is not the minimum of the trajectory.
 NOT_AT_THE_MINIMUM = ("2020 CR2", "2020 BH10", "2020 HT7", "2020 AD")
 
 
 @pytest.fixture(scope="module")
-def cases(shared_dir):
-    matched = read(shared_dir)
-    assert (len(matched.cases), matched.approaches, matched.other_solution) == (4226, 4700, 0)
+def objects(real_data):
+    matched = read(real_data.folder)
+    expected = real_data.expected(sample=(276, 306, 0), full=(4226, 4700, 0))
+    assert (len(matched.cases), matched.approaches, matched.other_solution) == expected
     return {case.designation: case for case in matched.cases}
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    if not ASTEROID_KERNEL.exists():
-        pytest.skip(f"no asteroid kernel at {ASTEROID_KERNEL}: make asteroid-kernel")
-    return ASTEROID_KERNEL
-
-
 @pytest.mark.parametrize("fidelity", [Fidelity.PRECISE, Fidelity.FAST])
-def test_sixty_objects_within_a_year_of_their_epoch(cases, kernel, fidelity):
-    """Of all such approaches 99.5 % are within 0.25 km and 1 s, with 0.10 km and 0.02 s in the median."""
+def test_sixty_objects_within_a_year_of_their_epoch(objects, kernel, fidelity):
+    """Within what JPL's older ephemeris moves Earth by (docs/accuracy.md), 0.25 km; in a year the asteroids do less."""
     near = [
         case
-        for case in cases.values()
+        for case in objects.values()
         if case.designation not in NOT_AT_THE_MINIMUM
         and all(abs(one.time_tdb_jd - case.epoch_tdb_jd) < YEAR_D for one in case.published)
     ]
@@ -48,15 +43,17 @@ def test_sixty_objects_within_a_year_of_their_epoch(cases, kernel, fidelity):
     assert np.mean(distance_km < 0.25) >= 0.95
     assert distance_km.max() < 1.0
     assert np.abs([one.time_s for one in found]).max() < 1.0
-    # JPL's digits, and 20 m of Earth: 1e-7 km/s is 0.1 mm/s.
-    assert np.abs([one.v_rel_km_s for one in found]).max() < 1e-5
     assert np.abs([one.v_inf_km_s for one in found]).max() < 1e-5
+    for one in found:
+        # The depth in Earth's field, v^2 = v_inf^2 + 2 GM / d, gives the speed a share of the distance's difference.
+        by_depth = EARTH_GM_KM3_S2 / one.published.distance_km**2 / one.published.v_rel_km_s * abs(one.distance_km)
+        assert abs(one.v_rel_km_s) < 1e-5 + 1.1 * by_depth
 
 
 @pytest.mark.parametrize("designation", NOT_AT_THE_MINIMUM)
-def test_where_jpl_lists_another_instant_the_trajectory_is_the_same(cases, kernel, designation):
+def test_where_jpl_lists_another_instant_the_trajectory_is_the_same(objects, kernel, designation):
     """At that instant distance and speed are JPL's, but the object still approaches, or recedes already."""
-    case = cases[designation]
+    case = objects[designation]
     (published,) = case.published
     (difference,) = follow(case, Fidelity.PRECISE, kernel)
     there = at_published_time(case, published, Fidelity.PRECISE, kernel)

@@ -7,8 +7,6 @@ year after Apophis' of 2029. Each test runs with the kernel, where it asserts th
 where it asserts what is reachable and says where that differs.
 """
 
-import json
-
 import numpy as np
 import pytest
 
@@ -19,29 +17,12 @@ from gateway.neo.units import AU_KM, DAY_S, J2000_TDB_JD, MJD_ORIGIN_JD
 from gateway.simulation.bodies import Body
 from gateway.simulation.nbody import Fidelity, Forces
 from gateway.simulation.scenario import Branch, Push, PushAxes, Scenario
-from gateway.simulation.settings import ASTEROID_KERNEL
 from gateway.simulation.simulate import simulate
 
 CAD_2020 = ("cad2020-2020HC6", "cad2020-2011ES4", "cad2020-388945")
 YEAR_D = 365.25
 # TDB - UTC in 2024: 37 leap seconds + 32.184 s (IERS Bulletin C 66); TDB - TT stays below 2 ms.
 TDB_MINUS_UTC_2024_S = 69.184
-
-
-@pytest.fixture(scope="module")
-def cases(shared_dir):
-    entries = json.loads((shared_dir / "cases" / "encounters.json").read_text(encoding="utf-8"))
-    return {entry["id"]: entry for entry in entries}
-
-
-@pytest.fixture(params=["asteroids", "no asteroids"])
-def kernel(request):
-    """The kernel of the asteroids, or None."""
-    if request.param == "no asteroids":
-        return None
-    if not ASTEROID_KERNEL.exists():
-        pytest.skip(f"no asteroid kernel at {ASTEROID_KERNEL}: make asteroid-kernel")
-    return ASTEROID_KERNEL
 
 
 def start_of(given):

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real entry: 2024 BX1, seen by the European Fireball Network west of Berlin (Spurny et al. 2024, A&A 686, A67)."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -20,10 +19,9 @@ TDB_MINUS_UTC_2024_S = 69.184
 OBSERVED_SLOPE_DEG = 75.6
 
 
-@pytest.fixture(scope="module")
-def case(shared_dir):
-    entries = json.loads((shared_dir / "cases" / "encounters.json").read_text(encoding="utf-8"))
-    return next(entry for entry in entries if entry["id"] == "2024BX1-real-impact")
+@pytest.fixture
+def case(cases):
+    return cases["2024BX1-real-impact"]
 
 
 def entries_of(case, days=1.0):

@@ -2,7 +2,6 @@
 """Impact probabilities against what was published, what happened, and truths by construction."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -18,12 +17,6 @@ from tests.unit.simulation.made import START_D
 from tests.virtual_impactors import answer, question, truth
 
 TDB_MINUS_UTC_2024_S = 69.184
-
-
-@pytest.fixture(scope="module")
-def cases(shared_dir):
-    entries = json.loads((shared_dir / "cases" / "encounters.json").read_text(encoding="utf-8"))
-    return {entry["id"]: entry for entry in entries}
 
 
 def asked(case, days, **changes):

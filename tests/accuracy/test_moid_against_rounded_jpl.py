@@ -13,8 +13,8 @@ ELEMENTS = ["a", "e", "i", "om", "w", "ma", "epoch"]
 
 
 @pytest.fixture(scope="module")
-def table(shared_dir):
-    return pd.read_csv(shared_dir / "data" / "jpl_sbdb_pha_202510.csv.gz", dtype=str)
+def table(real_data):
+    return pd.read_csv(real_data.file("jpl_sbdb_pha_202510.csv.gz"), dtype=str)
 
 
 def half_a_digit(column):
@@ -23,7 +23,7 @@ def half_a_digit(column):
     return 0.5 * 10.0 ** -decimals.to_numpy(float)
 
 
-def test_rounded_elements_give_the_moid_their_digits_allow(table):
+def test_rounded_elements_give_the_moid_their_digits_allow(table, real_data):
     a, e, i, node, argument, mean, epoch = (table[name].astype(float).to_numpy() for name in ELEMENTS)
     da, de, di, dnode, dargument = (half_a_digit(table[name]) for name in ELEMENTS[:5])
     orbits = Orbits.from_mean_anomaly(
@@ -36,12 +36,14 @@ def test_rounded_elements_give_the_moid_their_digits_allow(table):
         epoch_tdb_jd=epoch,
     )
     found = moid(orbits, earth_orbits(epoch), certify=True)
-    # How far rounding may shift the orbit near Earth's, at 1.1 au from the Sun at most.
-    allowed_au = half_a_digit(table["moid"]) + (1 + e) * da + 2 * a * de + 1.1 * np.radians(di + dnode + dargument)
+    # How far rounding of each may shift the orbit near Earth's, at 1.1 au from the Sun at most.
+    angles = (1.1 * np.radians(half_digit) for half_digit in (di, dnode, dargument))
+    shifts_au = np.stack((half_a_digit(table["moid"]), (1 + e) * da, 2 * a * de, *angles))
     off_au = np.abs(found.distance_au - table["moid"].astype(float).to_numpy())
-    assert len(table) == 2_463
+    assert len(table) == real_data.expected(sample=134, full=2_463)
     assert found.certified.all()
-    assert np.all(off_au <= allowed_au)
-    # Measured: median 5.5e-5, 99 % within 3.6e-4, worst 4.8e-4 au, never more than half of what is allowed.
-    assert off_au.max() < 6e-4
-    assert np.median(off_au) < 1e-4
+    assert np.all(off_au <= shifts_au.sum(axis=0))
+    # What is lost in rounding is spread evenly and adds up by squares: 95 in 100 are within two sigma.
+    sigma_au = np.sqrt((shifts_au**2).sum(axis=0) / 3.0)
+    assert np.mean(off_au <= 2.0 * sigma_au) > 0.95
+    assert np.median(off_au) < np.median(0.68 * sigma_au)

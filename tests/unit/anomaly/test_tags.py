@@ -1,10 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tags by rule: their bounds, and the known objects that they were made for."""
 
-import csv
-import gzip
-import json
-
 import numpy as np
 import pytest
 
@@ -56,14 +52,3 @@ def test_bounds(tag, inside, outside):
 def test_poorly_known_orbits(uncertainty, poor):
     item = v1.NearEarthObject(uncertainty=v1.OrbitUncertainty(**uncertainty))
     assert uncertainty_tags([item]) == [["poorly-known-orbit"] if poor else []]
-
-
-def test_known_minimoons_and_co_orbitals_are_tagged(shared_dir):
-    listed = json.loads((shared_dir / "data" / "odd_dev.json").read_text())
-    with gzip.open(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz", "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for kind, tag in (("minimoon", "minimoon-like"), ("coorb", "co-orbital")):
-        found = [row for row in rows if {row["Principal_desig"], row["Number"].strip("()")} & set(listed[kind])]
-        assert len(found) == len(listed[kind])
-        a, e, i = (np.array([float(row[name]) for row in found]) for name in ("a", "e", "i"))
-        assert all(tag in said for said in orbit_tags(orbits(a, e, i)))

@@ -75,6 +75,7 @@ def test_an_empty_setting_switches_asteroids_off(monkeypatch, tmp_path):
     assert SimulationSettings().asteroid_kernel == tmp_path / "other.bsp"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not ASTEROID_KERNEL.exists(), reason="no asteroid kernel: make asteroid-kernel")
 def test_the_kernel_made_here_covers_all_of_de440_and_is_what_its_provenance_says(monkeypatch):
     monkeypatch.delenv("ORRERY_ASTEROID_KERNEL", raising=False)

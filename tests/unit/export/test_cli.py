@@ -24,14 +24,6 @@ def test_models_that_are_there_are_left_alone(tmp_path: Path, capsys: pytest.Cap
     assert all(publish.versions(tmp_path, name) == [3] for name in cli.MODEL_NAMES)
 
 
-def test_catalogue_says_what_it_left_out(tmp_path: Path, shared_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = shared_dir / "data" / "jpl_sbdb_udacity2020.csv.gz"
-    assert cli.main(["catalogue", "--catalogue", str(path), "--cache", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "4221 near-Earth asteroids" in " ".join(said.split())
-    assert "left out: comet" in said
-
-
 @pytest.mark.parametrize("name", ["missing.json", "page.html"])
 def test_a_file_that_cannot_be_used_is_a_plain_failure(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]

@@ -178,19 +178,3 @@ def test_published_tables(published: Published, tiny_catalogue: Any) -> None:
         assert (scores >= tables["score_threshold"]).mean() == pytest.approx(0.01, abs=0.002)
         median = np.interp(0.5, tables["quantile_levels"], tables["quantile_scores"])
         assert median == pytest.approx(np.median(scores))
-
-
-def test_known_oddities_stand_out(shared_dir: Path) -> None:
-    """Among all real objects, the known oddities of orbit are in the top percent; co-orbitals are a blind spot."""
-    from export.data import readers
-    from export.data.cleaning import clean
-    from export.evaluation.metrics import share_in_top
-
-    objects, _ = clean(readers.read(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz"))
-    columns = objects[list(MODEL_COLUMNS)].to_numpy()
-    scores = isolation_forest.scores(isolation_forest.fit(columns, ForestSettings()), columns)
-    names = json.loads((shared_dir / "data" / "odd_dev.json").read_text())
-    core = [name for kind, listed in names.items() if kind not in {"minimoon", "coorb"} for name in listed]
-    known = objects["designation"].isin(core) | objects["number"].astype(str).isin(core)
-    assert known.sum() == len(core) == 22
-    assert share_in_top(scores, scores[known.to_numpy()], 0.01) >= 0.9

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from export.data import readers
-from export.data.cleaning import clean
 from export.data.readers import CatalogueFormatError
 
 EROS_MPC = {
@@ -139,38 +138,3 @@ def test_jpl_modified_julian_epoch() -> None:
 def test_anything_else_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(CatalogueFormatError, match="some-file"):
         readers.parse(content, "some-file")
-
-
-def test_real_mpc_list(shared_dir: Path) -> None:
-    objects, report = clean(readers.read(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz"))
-    assert report.rows_read == 40_874
-    assert report.reasons() == {"H is a placeholder": 9, "H missing": 2}
-    assert len(objects) == report.rows_kept == 40_863
-    # 61 rows of the file have another epoch; one of them has no H either.
-    assert report.remarks["another epoch than most"] == 60
-    assert report.remarks["uncertainty code not a number"] == 39
-    assert report.remarks["year of discovery unknown"] == 0
-    assert int(objects["catalogue_pha"].sum()) == 2_529
-    survey = objects.set_index("designation").loc["6344 P-L"]
-    assert survey["first_reported_year"] == 1960
-
-
-def test_real_mpcorb_list(shared_dir: Path) -> None:
-    objects, report = clean(readers.read(shared_dir / "data" / "mpc_NEA_20190509.txt.gz"))
-    assert report.rows_read == 20_060
-    assert report.reasons() == {"H missing": 2, "not near-Earth: q >= 1.3 au": 1}
-    assert int(objects["catalogue_pha"].sum()) == 1_970
-    assert not objects["designation"].eq("").any()
-
-
-def test_real_jpl_lists(shared_dir: Path) -> None:
-    _, report = clean(readers.read(shared_dir / "data" / "jpl_sbdb_udacity2020.csv.gz"))
-    assert (report.rows_read, report.reasons()) == (4_226, {"comet": 5})
-    hazardous, report = clean(readers.read(shared_dir / "data" / "jpl_sbdb_pha_202510.csv.gz"))
-    assert (report.rows_read, report.reasons()) == (2_463, {})
-    # Ten of the list no longer carry the flag.
-    assert int(hazardous["catalogue_pha"].sum()) == 2_453
-    _, report = clean(readers.read(shared_dir / "data" / "jpl_sbdb_neo_202207_sigmas.csv.gz"))
-    # The table has no column H at all.
-    assert report.rows_kept == 0
-    assert report.reasons()["H missing"] == 29_235

@@ -93,17 +93,6 @@ def test_another_year_moves_the_border(made, tmp_path: Path) -> None:
     assert read(written, "by_date")["test"]["first_reported_year"].min() == 2010
 
 
-def test_the_real_catalogue(shared_dir: Path, tmp_path: Path) -> None:
-    real = catalogue.load(shared_dir / "data" / "mpc_nea_extended_20260212.csv.gz", tmp_path, services=())
-    told: list[float] = []
-    written = write_dataset(real, tmp_path / "dataset", progress=lambda _, done: told.append(done))
-    assert sum(written.rows[f"random/{part}.parquet"] for part in PARTS) == 40_863
-    assert told == [0.0, 0.6, 1.0]
-    dropped = pd.read_csv(tmp_path / "dataset" / "dropped.csv")
-    assert dropped.columns.tolist() == ["row", "designation", "reason"]
-    assert len(dropped) == 11
-
-
 def test_parquet_without_provenance_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "bare.parquet")
     (tmp_path / "text.parquet").write_text("not at all")

@@ -42,7 +42,9 @@ def by_swarm(states, start_d, end_d, forces, pushes=None, calm=False):
     return swarm.states, count
 
 
-@pytest.mark.parametrize("kernel", [None, KERNEL], ids=["planets", "asteroids"])
+@pytest.mark.parametrize(
+    "kernel", [pytest.param(None, id="planets"), pytest.param(KERNEL, id="asteroids", marks=pytest.mark.long)]
+)
 @pytest.mark.parametrize("count", [1, 3, 64, 65, 130])
 def test_the_forces_are_those_of_assist_to_the_last_bit(count, kernel):
     if kernel is not None and not kernel.exists():
