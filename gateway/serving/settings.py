@@ -121,8 +121,8 @@ class ServingSettings(ReportingSettings):
     calls_under_way: int = Field(
         default=128,
         ge=1,
-        description="Calls served at a time. More are refused at once with `RESOURCE_EXHAUSTED`, and told when to come"
-        " back (docs/benchmarks/overload.md).",
+        description="Calls served at a time. More are refused at once with `RESOURCE_EXHAUSTED` and a time to retry"
+        " after (docs/benchmarks/overload.md).",
         json_schema_extra={"unit": "calls"},
     )
     maximum_concurrent_rpcs: int = Field(
@@ -180,7 +180,7 @@ class ServingSettings(ReportingSettings):
         " authenticate.",
     )
     jwt_algorithm: Literal["RS256", "ES256"] = Field(
-        default="RS256", description="The algorithm that signs these tokens; the token has no say."
+        default="RS256", description="The algorithm of these tokens' signatures; a token of another one is refused."
     )
     jwt_issuer: str = Field(
         default="", description="The issuer (`iss`) that a token must name.", json_schema_extra={"unit": "text"}

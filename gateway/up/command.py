@@ -61,7 +61,7 @@ def _stay(system: System) -> int:
 
 
 def what_to_try(plan: Plan) -> list[str]:
-    """Lines that say where the system is and what can be asked of it."""
+    """Lines with the addresses of the system and with commands to try."""
     front, edge = plan.front, plan.edge
     lines = [f"gRPC at {front.address}"]
     if edge is not None:

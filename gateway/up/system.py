@@ -22,9 +22,9 @@ Processes: TypeAlias = Mapping[str, subprocess.Popen[bytes]]
 # TensorFlow alone takes 20 s to import on two busy cores.
 START_TIMEOUT_S: Final = 180.0
 _STOP_TIMEOUT_S: Final = 20.0
-# How often readiness is looked at, and how often one who waits is told for what.
+# How often readiness is checked, and how often the pods that are not ready are printed.
 _POLL_S: Final = 0.2
-_TELL_S: Final = 10.0
+_PRINT_S: Final = 10.0
 _TAIL_LINES: Final = 15
 
 
@@ -84,7 +84,7 @@ def _await_ready(system: System, started_s: float) -> None:
     Raises:
         CannotStart: a pod died, or readiness did not come in time.
     """
-    tell_at_s = _TELL_S
+    print_at_s = _PRINT_S
     with readiness_checks(system.plan) as waiting:
         while waiting:
             if reason := system.first_stopped():
@@ -96,8 +96,8 @@ def _await_ready(system: System, started_s: float) -> None:
             if waiting and waited_s > START_TIMEOUT_S:
                 names = ", ".join(waiting)
                 raise CannotStart(f"not ready after {START_TIMEOUT_S:.0f} s: {names}; see {_shown(system.logs)}")
-            if waiting and waited_s > tell_at_s:
-                tell_at_s += _TELL_S
+            if waiting and waited_s > print_at_s:
+                print_at_s += _PRINT_S
                 print(f"  waiting for {', '.join(waiting)} ({waited_s:.0f} s)", flush=True)
             if waiting:
                 time.sleep(_POLL_S)

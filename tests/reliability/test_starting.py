@@ -24,7 +24,7 @@ from tests.pods import PROJECT_ROOT, free_settings
 
 @pytest.fixture
 def taken():
-    """An address on which somebody else listens."""
+    """An address on which another program listens."""
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as listening:
         yield "{}:{}".format(*listening.getsockname())
 

@@ -4,6 +4,8 @@
 import ast
 import importlib
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -61,6 +63,18 @@ def test_every_variable_that_is_named_anywhere_is_read_by_something():
 def test_other_programs_read_what_is_said_of_them():
     used = {name for name, where in names_in_use() if not where.startswith(("docs", "gateway/configuration"))}
     assert set(OTHERS) <= used
+
+
+def test_the_settings_of_all_pods_are_known_without_their_libraries():
+    script = """
+import sys
+from gateway.configuration.registry import known_variables
+known_variables()
+heavy = {"tensorflow", "numpy", "rebound", "assist", "onnxruntime", "sqlalchemy", "obstore", "jinja2", "grpc"}
+print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+    shown = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=PROJECT_ROOT)
+    assert shown.stdout.strip() == "[]"
 
 
 def test_a_shared_environment_is_allowed():

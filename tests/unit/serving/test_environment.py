@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with a setting is said by the variable's name, and by its value only where that is no secret."""
+"""An error about a setting has the variable's name, and its value only if it is no secret."""
 
 import pytest
 
