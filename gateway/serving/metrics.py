@@ -4,6 +4,9 @@
 Names follow go-grpc-middleware's, which dashboards and alert rules of the field already know.
 """
 
+import contextlib
+import socket
+
 from prometheus_client import Counter, start_http_server
 
 from gateway.serving import loop_metrics
@@ -50,6 +53,10 @@ class MetricsEndpoint:
 
     def close(self) -> None:
         """Stop serving and free the port."""
+        with contextlib.suppress(OSError):
+            # The thread polls every half second, and the pod's event loop would wait for it: this wakes it at once.
+            # macOS refuses it for a socket that listens.
+            self._server.socket.shutdown(socket.SHUT_RDWR)
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
