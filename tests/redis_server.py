@@ -11,13 +11,15 @@ import pytest
 
 from tests.pods import free_address
 
+NEEDED = pytest.mark.long("Redis: apt-get install redis-server")
+
 
 @contextlib.contextmanager
 def running_redis(folder):
     """The URL of a server on a free port, and its process."""
     server = shutil.which("redis-server")
     if server is None:
-        pytest.skip("no redis-server here: apt install redis-server")
+        pytest.skip("no Redis: apt-get install redis-server")
     address = free_address()
     port = address.rpartition(":")[2]
     command = [server, "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
