@@ -96,10 +96,11 @@ class Voters:
         self.attempts = 0
 
     async def vote(self, number):
-        """One new vote, tried once."""
+        """One new vote, tried once; whether it was acknowledged."""
         vote = request(f"2004 F{number % 97}", by=self._people[number % len(self._people)])
         self.unacknowledged[vote.request_id] = vote
         await self._try(vote)
+        return vote.request_id not in self.unacknowledged
 
     async def repeat(self):
         """What was not acknowledged, once more, a hundred at a time."""
@@ -123,6 +124,8 @@ class Voters:
 
         async def stream():
             for number in numbers:
-                await self.vote(number)
+                if not await self.vote(number):
+                    # Without a pause, thousands would have to be repeated after a second in which nobody answers.
+                    await asyncio.sleep(0.05)
 
         await asyncio.gather(*(stream() for _ in range(streams)))

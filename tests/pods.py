@@ -60,7 +60,9 @@ async def running_front(**settings):
     Fields of Tuning may be given as well.
     """
     tuned = {name: settings.pop(name) for name in Tuning.__dataclass_fields__ if name in settings}
-    tuning = Tuning(**{"health_period_s": 0.1, **tuned})
+    # It asks for the labels before it serves, and waits as long for a model server that is away.
+    label_period_s = 1.0 if "model_server_address" in settings else 0.1
+    tuning = Tuning(**{"health_period_s": 0.1, "label_period_s": label_period_s, **tuned})
     backends = ("model_server", "anomaly", "simulation", "feedback")
     nowhere = {f"{name}_address": free_address() for name in backends}
     chosen = FrontSettings(

@@ -105,7 +105,14 @@ def test_apophis_does_not_hit_in_2029(cases):
 
 @pytest.mark.parametrize(
     ("miss_km", "about"),
-    [(30_500.0, 1e-1), (56_200.0, 1e-2), (73_500.0, 1e-3), (87_400.0, 1e-4), (99_300.0, 1e-5), (110_000.0, 1e-6)],
+    [
+        pytest.param(30_500.0, 1e-1, marks=pytest.mark.long),
+        pytest.param(56_200.0, 1e-2, marks=pytest.mark.long),
+        pytest.param(73_500.0, 1e-3, marks=pytest.mark.long),
+        (87_400.0, 1e-4),
+        pytest.param(99_300.0, 1e-5, marks=pytest.mark.long),
+        pytest.param(110_000.0, 1e-6, marks=pytest.mark.long),
+    ],
 )
 def test_synthetic_virtual_impactors(miss_km, about):
     """The truth is an integral in one dimension between two impacts found by bisection (`tests.virtual_impactors`)."""
@@ -135,6 +142,7 @@ def test_synthetic_virtual_impactors(miss_km, about):
         assert row.low < plain.high
 
 
+@pytest.mark.long
 def test_a_cloud_in_all_directions_has_the_same_truth():
     """Six uncertain directions, five of them by metres."""
     made = question((56_200.0, 0.0, 0.0), 20_000.0, days=20.0, bodies=(Body.EARTH,), full_rank=True, target=0.2)
@@ -148,6 +156,7 @@ def test_a_cloud_in_all_directions_has_the_same_truth():
     assert abs(drawn.probability - exact) < drawn.high - drawn.low
 
 
+@pytest.mark.long
 def test_a_push_of_unknown_size_moves_each_clone_by_its_own():
     """A2 alone is uncertain: the linear map, from pushed neighbours, and plain draws agree."""
     made = question((20_000.0, 0.0, 0.0), 10.0, days=300.0, bodies=(Body.EARTH,))

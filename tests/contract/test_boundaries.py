@@ -8,6 +8,8 @@ import pytest
 from orrery.inference import v1
 from tests.objects import eros
 
+pytestmark = pytest.mark.usefixtures("stack")
+
 
 def _object(designation, *, h=20.0, q=None, a=None, e=0.2, inclination_deg=5.0):
     item = eros()

@@ -2,7 +2,10 @@
 """The client and TLS, certificates and tokens, against running fronts; and a whole system that has them."""
 
 import hashlib
+import re
 import secrets
+import subprocess
+import sys
 
 import grpc
 import pytest
@@ -13,7 +16,7 @@ from orrery.inference import AsyncInferenceClient, InferenceClient, InferenceErr
 from tests.certificates import Authority
 from tests.edges import JSON, ask, example
 from tests.objects import eros
-from tests.pods import free_settings, running_front
+from tests.pods import PROJECT_ROOT, free_settings, running_front
 
 TOKEN = secrets.token_hex(32)
 CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
@@ -83,10 +86,15 @@ def test_keys_and_tokens_are_not_shown():
     assert "lines" not in str(error.value)
 
 
-def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory):
+    """A whole system with mutual TLS and tokens, its addresses, and a folder with a caller's certificate and token."""
+    folder = tmp_path_factory.mktemp("secured")
     authority = Authority()
-    certificate, key, ca = authority.write(tmp_path, "pod")
-    addresses, environment = free_settings(tmp_path / "feedback")
+    certificate, key, ca = authority.write(folder, "pod")
+    authority.write(folder, "me")
+    (folder / "token").write_text(f"{TOKEN}\n", encoding="utf-8")
+    addresses, environment = free_settings(folder / "feedback")
     for pod in ("FRONT", "ANOMALY", "SIMULATION", "FEEDBACK"):
         environment |= {
             f"ORRERY_{pod}_TLS_CERTIFICATE_FILE": str(certificate),
@@ -99,18 +107,35 @@ def test_a_whole_system_with_mutual_tls_and_tokens(tmp_path):
         "ORRERY_BACKEND_KEY_FILE": str(key),
         "ORRERY_FRONT_CALLERS": CALLERS,
     }
-    tls = Tls.from_files(ca, *authority.write(tmp_path, "alice")[:2])
-    with up.running_pods(tmp_path / "log", environment) as system:
-        assert "client/README.md" in "\n".join(what_to_try(system.plan))
-        with InferenceClient(addresses["front"], tls=tls, token=TOKEN) as client:
-            assert client.predict([eros()]).predictions
-            assert client.score_anomalies([eros()]).scores
-            assert client.compute_moid([eros()]).objects
-        with InferenceClient(addresses["front"], tls=tls) as nobody, pytest.raises(InferenceError) as refusal:
-            nobody.predict([eros()])
-        unknown = ask(addresses["edge"], "/api/predict", example("Predict"))
-        known = ask(
-            addresses["edge"], "/api/predict", example("Predict"), headers=JSON | {"authorization": f"Bearer {TOKEN}"}
-        )
+    with up.running_pods(folder / "log", environment) as system:
+        yield system, addresses, folder
+
+
+def test_a_whole_system_with_mutual_tls_and_tokens(secured):
+    system, addresses, folder = secured
+    assert "client/README.md" in "\n".join(what_to_try(system.plan))
+    tls = Tls.from_files(*(folder / name for name in ("ca.pem", "me.pem", "me.key")))
+    with InferenceClient(addresses["front"], tls=tls, token=TOKEN) as client:
+        assert client.predict([eros()]).predictions
+        assert client.score_anomalies([eros()]).scores
+        assert client.compute_moid([eros()]).objects
+    with InferenceClient(addresses["front"], tls=tls) as nobody, pytest.raises(InferenceError) as refusal:
+        nobody.predict([eros()])
+    unknown = ask(addresses["edge"], "/api/predict", example("Predict"))
+    known = ask(
+        addresses["edge"], "/api/predict", example("Predict"), headers=JSON | {"authorization": f"Bearer {TOKEN}"}
+    )
     assert (unknown.status, known.status) == (401, 200)
     assert refusal.value.code is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_the_readmes_example_prints_what_it_shows(secured):
+    _, addresses, folder = secured
+    readme = (PROJECT_ROOT / "client" / "README.md").read_text(encoding="utf-8")
+    code, output = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", readme[readme.index("## TLS") :], re.DOTALL)[
+        0
+    ]
+    assert "127.0.0.1:50051" in code
+    command = [sys.executable, "-c", code.replace("127.0.0.1:50051", addresses["front"])]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert (said.stdout, said.stderr, said.returncode) == (output, "", 0)

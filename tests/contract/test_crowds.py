@@ -8,6 +8,7 @@ from functools import partial
 
 import grpc
 import httpx
+import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -90,6 +91,7 @@ async def begun(stub, name):
     return call
 
 
+@pytest.mark.long
 async def test_a_greedy_caller_cannot_starve_a_modest_one():
     """Eight huge requests of one caller and one small of another: it waits for a job or two, not for hundreds."""
     async with running() as (stub, pod):

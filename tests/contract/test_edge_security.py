@@ -198,6 +198,7 @@ async def test_the_way_to_a_front_can_be_tls_with_certificates(tmp_path):
     assert [error["field"] for error in problem["errors"]] == ["objects"]
 
 
+@pytest.mark.long
 def test_rest_and_grpc_with_tls_as_the_document_shows_it(tmp_path):
     (shown,) = re.findall(r"```sh\n(export .*?)```", SECURITY, re.DOTALL)
     assert shown.endswith("python -m gateway up\n")

@@ -5,6 +5,7 @@ import asyncio
 
 import grpc
 import pytest
+import pytest_asyncio
 
 from gateway.front.settings import FrontSettings
 from orrery.inference import v1
@@ -16,12 +17,18 @@ MODEL = v1.ModelSpec(
     name="neo_classifier", version=20261123122213, variant="pruned-int8-weights", training_data="x" * 200
 )
 
+# More than a message of the export holds.
+VOTES = 600
 
-@pytest.fixture
-async def feedback(tmp_path):
-    """A stub of a front before a feedback pod."""
+# One loop for all: they share a pod.
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def feedback(tmp_path_factory):
+    """A stub of a front before a feedback pod, which every test fills with objects or contributors of its own."""
     async with (
-        running_feedback(folder=tmp_path) as pod,
+        running_feedback(folder=tmp_path_factory.mktemp("store")) as pod,
         running_front(feedback_address=pod.address) as front,
         grpc.aio.insecure_channel(front.address) as channel,
     ):
@@ -35,16 +42,17 @@ async def refusal_of(call):
 
 
 async def test_a_vote_is_kept_once_and_counts(feedback):
+    counted = "counted here alone"
     by = [token() for _ in range(4)]
-    vote = request(by=by[0], shown=MODEL)
+    vote = request(counted, by=by[0], shown=MODEL)
     first = await feedback.SubmitClassification(vote)
     again = await feedback.SubmitClassification(vote)
     assert first == again
     assert first.receipt.request_id == vote.request_id
     assert first.receipt.counted
-    await asyncio.gather(*(feedback.SubmitClassification(request(by=one)) for one in by[1:]))
-    await feedback.SubmitClassification(request(label="DATA_PLAUSIBLE"))
-    reply = await feedback.GetConsensus(v1.GetConsensusRequest(designations=["unheard of", "2004 FH"]))
+    await asyncio.gather(*(feedback.SubmitClassification(request(counted, by=one)) for one in by[1:]))
+    await feedback.SubmitClassification(request(counted, label="DATA_PLAUSIBLE"))
+    reply = await feedback.GetConsensus(v1.GetConsensusRequest(designations=["unheard of", counted]))
     unheard, known = reply.objects
     assert (unheard.designation, list(unheard.questions)) == ("unheard of", [])
     (record,) = known.questions
@@ -55,11 +63,11 @@ async def test_a_vote_is_kept_once_and_counts(feedback):
 
 async def test_everything_held_is_exported_and_erased(feedback):
     by = token()
-    votes = [request(f"2004 F{number}", by=by, shown=MODEL) for number in range(1_100)]
+    votes = [request(f"2004 F{number}", by=by, shown=MODEL) for number in range(VOTES)]
     await asyncio.gather(*(submit(feedback, vote) for vote in votes))
     export = [part async for part in feedback.ExportContributor(v1.ExportContributorRequest(contributor_token=by))]
     contributor = export[0].contributor
-    assert contributor.votes == 1_100
+    assert contributor.votes == VOTES
     assert len(bytes.fromhex(contributor.pseudonym)) == 32
     assert contributor.weight == 0.5
     held = [vote for part in export for vote in part.votes]
@@ -67,7 +75,7 @@ async def test_everything_held_is_exported_and_erased(feedback):
     assert held[0].shown == v1.ModelSpec(name=MODEL.name, version=MODEL.version, variant=MODEL.variant)
     assert by not in str(export)
     erasure = await feedback.EraseContributor(v1.EraseContributorRequest(request_id="please", contributor_token=by))
-    assert (erasure.erased_votes, erasure.recomputed_consensus) == (1_100, 1_100)
+    assert (erasure.erased_votes, erasure.recomputed_consensus) == (VOTES, VOTES)
     empty = [part async for part in feedback.ExportContributor(v1.ExportContributorRequest(contributor_token=by))]
     assert empty == [v1.ExportContributorResponse()]
 

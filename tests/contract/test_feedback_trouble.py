@@ -28,7 +28,7 @@ from tests.pods import running_feedback, running_front
 from tests.votes import request, submit, token
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=postgres.STORES)
 def where(request, tmp_path):
     """Settings of an empty store."""
     chosen = {"folder": tmp_path / "store", "secret": secrets.token_hex(32)}
@@ -179,6 +179,7 @@ async def test_more_than_may_wait_is_refused_at_once_with_a_time_to_come_back(tm
     assert all(refusal.retry_after_s == 1.0 for refusal in refusals if refusal.reason == "OVERLOADED")
 
 
+@postgres.NEEDED
 async def test_a_store_that_is_away_at_the_start_is_opened_when_it_is_there(tmp_path, cluster):
     url = cluster.fresh_url()
     name = url.split("/")[3].partition("?")[0]

@@ -298,7 +298,7 @@ def test_outputs_can_be_tensor_content_strings_included(tmp_path, store, exporte
         assert variant.tensor_content == b"\x03\x03oneone"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_process_serves_and_drains_on_sigterm(tmp_path, store, exported):
     publish(exported[0], store / "1")
     address, status_address = free_address(), free_address()

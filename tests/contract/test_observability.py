@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a pod shows of its calls: metrics, traces, error reports, channelz; and what it never shows."""
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -201,6 +202,12 @@ async def test_channelz_shows_the_channels_of_a_front():
         grpc.aio.insecure_channel(pod.admin_address) as admin,
         grpc.aio.insecure_channel(pod.address) as channel,
     ):
+        async with asyncio.timeout(30):
+            async for reply in health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(service=SERVICE)
+            ):
+                if reply.status == health_pb2.HealthCheckResponse.SERVING:
+                    break
         await v1.AnomalyServiceStub(channel).ScoreAnomalies(v1.ScoreAnomaliesRequest(objects=[eros()]), timeout=20)
         asked = channelz_pb2_grpc.ChannelzStub(admin)
         shown = await asked.GetTopChannels(channelz_pb2.GetTopChannelsRequest())

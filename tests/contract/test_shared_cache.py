@@ -12,9 +12,11 @@ from gateway.front import metrics
 from orrery.inference import v1
 from tests.contract.test_batching import expected, item, model_server
 from tests.pods import running_front
-from tests.redis_server import running_redis
+from tests.redis_server import NEEDED, running_redis
 
 __all__ = ["model_server"]
+
+pytestmark = NEEDED
 
 
 @contextlib.asynccontextmanager

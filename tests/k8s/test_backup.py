@@ -10,6 +10,8 @@ import pytest
 from tests import postgres
 from tests.k8s.manifests import workloads
 
+pytestmark = postgres.NEEDED
+
 
 @pytest.fixture
 def back_up(rendered, cluster, tmp_path):

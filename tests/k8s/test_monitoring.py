@@ -125,10 +125,13 @@ def test_the_dashboard_is_what_its_code_writes():
     assert dashboard.FILE.read_text() == dashboard.text(), "make dashboard"
 
 
+PROMTOOL = pytest.mark.long("Prometheus: apt-get install prometheus")
+
+
 @pytest.fixture
 def played(tmp_path):
     if shutil.which("promtool") is None:
-        pytest.skip("no promtool: apt-get install prometheus")
+        pytest.skip("no Prometheus: apt-get install prometheus")
     observe.configure(tmp_path, observe.targets())
     for name in PLAYED:
         shutil.copy(Path(__file__).with_name(name), tmp_path)
@@ -140,12 +143,14 @@ def played(tmp_path):
     return promtool
 
 
+@PROMTOOL
 def test_prometheus_accepts_rules_and_configuration(played):
     for arguments in (("check", "rules", "rules.yaml"), ("check", "config", "prometheus.yaml")):
         run = played(*arguments)
         assert run.returncode == 0, run.stdout + run.stderr
 
 
+@PROMTOOL
 def test_alerts_come_when_they_should_and_go(played, groups):
     run = played("test", "rules", *PLAYED)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -157,6 +162,7 @@ def test_alerts_come_when_they_should_and_go(played, groups):
     }
 
 
+@PROMTOOL
 @pytest.mark.parametrize("broken", ["vector(0) > 1", "vector(1)"])
 def test_alerts_that_never_come_or_never_go_are_noticed_each(played, broken):
     rules = played.folder / "rules.yaml"

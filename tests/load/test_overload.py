@@ -11,7 +11,7 @@ from orrery.inference import InferenceError, v1
 from tests.small_pod import running_broken
 
 
-@pytest.mark.parametrize("connections", [4, 16])
+@pytest.mark.parametrize("connections", [pytest.param(4, marks=pytest.mark.long), 16])
 async def test_every_call_is_answered_or_refused_in_words(connections):
     async with overload.pod(calls_under_way="8") as address:
         outcome = await overload.offer(

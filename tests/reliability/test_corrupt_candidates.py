@@ -9,29 +9,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from export.data import catalogue
 from export.publishing import forest_checks, network_checks, publish
-
-VERSION = 20260101000000
-
-
-def quiet(what, fraction):
-    """Show nothing."""
+from tests.trained import TINY_VERSION as VERSION
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """Both models, small but real, published."""
-    from export.classifier import job as network
-    from export.classifier.training import Training
-    from export.forest import job as forest
-    from export.forest.isolation_forest import ForestSettings
-
+def models(tiny_models, tmp_path_factory):
+    """A store with both models, small but real."""
     store = tmp_path_factory.mktemp("store")
-    objects = catalogue.synthetic(rows=3_000, seed=5)
-    training = Training(epochs=2, pruning_epochs=1, batch_rows=256)
-    forest.publish_anomaly(objects, forest.ForestScale(ForestSettings(20, 256)), store, VERSION, quiet)
-    network.publish_classifier(objects, network.ClassifierScale(6_000, training, resamples=20), store, VERSION, quiet)
+    for name, one in tiny_models.items():
+        shutil.copytree(one.folder, store / name / str(VERSION))
     return store
 
 

@@ -15,18 +15,19 @@ import sqlalchemy as sa
 from gateway.feedback.store.schema import votes
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
+from tests import postgres
 from tests.feedback_pod import Voters, pod_process
 from tests.mounts import remount, small_disk
 from tests.pods import running_feedback, running_front
 from tests.votes import request, token
 
-# `make test-feedback` asks for 60; the default keeps the whole suite short.
+# `make test-feedback` asks for 60; the default keeps `make test-all` short.
 KILLS = int(os.environ.get("ORRERY_TEST_KILLS", "10"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=postgres.STORES)
 def database_url(request):
     """None for SQLite."""
     return request.getfixturevalue("cluster").fresh_url() if request.param == "postgresql" else None
@@ -49,7 +50,8 @@ def lost(voters, pod):
     return [key for key, receipt in voters.receipts.items() if there.get(key) != receipt.receipt_id]
 
 
-async def test_killed_at_random_moments_under_load(tmp_path, database_url, record_property):
+@pytest.mark.parametrize("kills", [2, pytest.param(KILLS, marks=pytest.mark.long)])
+async def test_killed_at_random_moments_under_load(tmp_path, database_url, kills, record_property):
     moments = random.Random(8)  # noqa: S311  # moments, not secrets
     began = time.monotonic()
     with pod_process(tmp_path / "store", database_url=database_url) as pod:
@@ -57,7 +59,7 @@ async def test_killed_at_random_moments_under_load(tmp_path, database_url, recor
             await pod.until_serving(channel)
             voters = Voters(channel)
             voting = asyncio.create_task(voters.keep_voting())
-            for _ in range(KILLS):
+            for _ in range(kills):
                 before = len(voters.receipts)
                 await asyncio.sleep(moments.uniform(0.05, 0.6))
                 async with asyncio.timeout(60):
@@ -80,11 +82,12 @@ async def test_killed_at_random_moments_under_load(tmp_path, database_url, recor
     backend = "PostgreSQL" if database_url else "SQLite"
     record_property(
         "figures",
-        f"{backend}: {KILLS} kills -9, {len(there)} votes acknowledged, {in_doubt} of them in doubt and repeated,"
+        f"{backend}: {kills} kills -9, {len(there)} votes acknowledged, {in_doubt} of them in doubt and repeated,"
         f" 0 lost, 0 twice, {len(there) / (time.monotonic() - began):.0f} votes/s with the restarts",
     )
 
 
+@pytest.mark.long
 async def test_votes_a_second(tmp_path, database_url, record_property):
     """No bound: a figure."""
     with pod_process(tmp_path / "store", database_url=database_url, ORRERY_FEEDBACK_LOG_LEVEL="INFO") as pod:
@@ -102,6 +105,7 @@ async def test_votes_a_second(tmp_path, database_url, record_property):
     record_property("figures", f"{backend}: {len(voters.receipts) / elapsed_s:.0f} votes/s from 64 callers at once")
 
 
+@postgres.NEEDED
 async def test_postgresql_killed_and_started_again(tmp_path, cluster):
     with pod_process(tmp_path / "store", database_url=cluster.fresh_url()) as pod:
         async with pod.channel() as channel:

@@ -18,7 +18,7 @@ CALLERS = ";".join(
     f"{name} reader sha256:{hashlib.sha256(token.encode()).hexdigest()}" for name, token in TOKENS.items()
 )
 QUOTA_OBJECTS_PER_S = 20
-SECONDS = 4
+SECONDS = 2
 REQUEST = v1.ScoreAnomaliesRequest(objects=[eros()])
 
 

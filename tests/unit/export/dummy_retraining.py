@@ -19,7 +19,7 @@ from export.publishing.publish import Manifest, Published, RefusedError
 from export.retraining.consensus import NOTHING, Consensus
 from export.retraining.ledger import Ledger
 from export.retraining.run import Job, Task, retrain
-from tests.unit.export.conftest import quiet
+from tests.trained import quiet
 
 MODELS = ("neo_anomaly", "neo_classifier")
 CATALOGUE = catalogue.synthetic(rows=300, seed=5)

@@ -60,6 +60,7 @@ def test_it_draws_again_what_it_learnt(fitted: Autoencoder, columns: np.ndarray)
     assert errors(fitted, columns).mean() < 0.6
 
 
+@pytest.mark.long
 def test_a_seed_gives_the_same_numbers(fitted: Autoencoder, columns: np.ndarray) -> None:
     assert errors(fit(columns, SETTINGS, quiet), columns) == pytest.approx(errors(fitted, columns), rel=1e-4)
     other = errors(fit(columns, replace(SETTINGS, seed=12), quiet), columns)
@@ -92,6 +93,7 @@ def test_published_with_sums_and_manifest(tmp_path: Path) -> None:
     assert (folder / "manifest.json").is_file()
 
 
+@pytest.mark.long
 def test_comparison_with_the_forest() -> None:
     population = catalogue.synthetic(rows=1_000, seed=5)
     odd = {"planted": ["synthetic 3"], "minimoon": ["synthetic 4"], "absent": ["no such object"]}

@@ -23,6 +23,8 @@ TINY = ClassifierScale(
     resamples=20,
 )
 
+pytestmark = pytest.mark.long
+
 
 def quiet(what: str, fraction: float) -> None:
     """Show nothing."""

@@ -11,7 +11,7 @@ from export.data.catalogue import Catalogue
 from export.drift import live, report
 from export.publishing.publish import Published
 from gateway.drift import Reference
-from tests.unit.export.conftest import quiet
+from tests.trained import quiet
 
 
 def page(reference: Reference, model: str, times: int, pods: int = 1) -> str:

@@ -12,7 +12,7 @@ from export.data.cleaning import MODEL_COLUMNS
 from export.forest import job, threshold
 from export.forest.isolation_forest import ForestSettings
 from export.publishing import publish
-from tests.unit.export.conftest import quiet
+from tests.trained import quiet
 
 SMALL = ForestSettings(trees=40, max_samples=512, false_positive_target=0.02)
 

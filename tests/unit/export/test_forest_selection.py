@@ -10,7 +10,7 @@ import pandas as pd
 from export.data.catalogue import Catalogue
 from export.forest import selection
 from export.forest.selection import Trial
-from tests.unit.export.conftest import quiet
+from tests.trained import quiet
 
 
 def trial(splits: float, overlap: float) -> Trial:

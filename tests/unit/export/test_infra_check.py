@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Candidates in the real pods: what is right passes 1,000 requests, what is wrong is refused, nothing stays running."""
 
+import itertools
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from export.publishing.publish import Published, RefusedError
 from export.quiet_tensorflow import tf
 from orrery.inference import v1
 
-VERSION = 20260101000000
+VERSIONS = itertools.count(20260101000000)
 
 
 def network_in_memory(folder: Path) -> infra_check.Expected:
@@ -25,38 +27,47 @@ def network_in_memory(folder: Path) -> infra_check.Expected:
     return lambda orbits: {name: value.numpy() for name, value in signature(orbits=tf.constant(orbits)).items()}
 
 
+@pytest.fixture(scope="module")
+def model_server() -> Iterator[infra_check.Pod]:
+    """One for all: each candidate is newer than the one before."""
+    with infra_check.model_server() as pod:
+        yield pod
+    assert pod.ended
+
+
 def test_the_classifier_is_served_as_it_is_in_memory(
-    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue
+    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue, model_server: infra_check.Pod
 ) -> None:
     folder = tiny_models["neo_classifier"].folder
     expected = network_in_memory(folder)
     orbits = gate.population(tiny_catalogue)
-    with infra_check.model_server() as pod:
-        found = serve_network.replay_network(pod, folder, "neo_classifier", VERSION, expected, orbits)
-        assert found.requests == 1_000
-        assert found.largest_difference <= infra_check.TOLERANCE
-        assert 0.0 < found.p50_ms <= found.p99_ms
+    found = serve_network.replay_network(model_server, folder, "neo_classifier", next(VERSIONS), expected, orbits)
+    assert found.requests == 1_000
+    assert found.largest_difference <= infra_check.TOLERANCE
+    assert 0.0 < found.p50_ms <= found.p99_ms
 
-        def off(columns: np.ndarray) -> dict[str, np.ndarray]:
-            answers = dict(expected(columns))
-            return {**answers, "pha_probability": answers["pha_probability"] + np.float32(1e-3)}
+    def off(columns: np.ndarray) -> dict[str, np.ndarray]:
+        answers = dict(expected(columns))
+        return {**answers, "pha_probability": answers["pha_probability"] + np.float32(1e-3)}
 
-        with pytest.raises(RefusedError, match=r"pha_probability differs from the model in memory by up to 0\.001"):
-            serve_network.replay_network(pod, folder, "neo_classifier", VERSION + 1, off, orbits)
-    assert pod.ended
+    with pytest.raises(RefusedError, match=r"pha_probability differs from the model in memory by up to 0\.001"):
+        serve_network.replay_network(model_server, folder, "neo_classifier", next(VERSIONS), off, orbits)
 
 
 def test_a_graph_that_the_model_server_cannot_load_is_refused(
-    tiny_models: dict[str, Published], tiny_catalogue: catalogue.Catalogue, tmp_path: Path
+    tiny_models: dict[str, Published],
+    tiny_catalogue: catalogue.Catalogue,
+    model_server: infra_check.Pod,
+    tmp_path: Path,
 ) -> None:
     folder = tiny_models["neo_classifier"].folder
     broken = tmp_path / "candidate"
     shutil.copytree(folder, broken)
     (broken / "saved_model.pb").write_bytes(b"")
     orbits = gate.population(tiny_catalogue)
-    with infra_check.model_server() as pod, pytest.raises(RefusedError, match="the model server gave the candidate up"):
-        serve_network.replay_network(pod, broken, "neo_classifier", VERSION, network_in_memory(folder), orbits)
-    assert pod.ended
+    expected = network_in_memory(folder)
+    with pytest.raises(RefusedError, match="the model server gave the candidate up"):
+        serve_network.replay_network(model_server, broken, "neo_classifier", next(VERSIONS), expected, orbits)
 
 
 def test_the_forest_is_served_as_it_is_in_memory(
@@ -73,8 +84,8 @@ def test_the_forest_is_served_as_it_is_in_memory(
 
     with infra_check.anomaly_pod() as pod:
         with pytest.raises(RefusedError, match="the anomaly pod refuses the candidate"):
-            serve_forest.replay_forest(pod, broken, "neo_anomaly", VERSION, expected, orbits)
-        found = serve_forest.replay_forest(pod, folder, "neo_anomaly", VERSION + 1, expected, orbits)
+            serve_forest.replay_forest(pod, broken, "neo_anomaly", next(VERSIONS), expected, orbits)
+        found = serve_forest.replay_forest(pod, folder, "neo_anomaly", next(VERSIONS), expected, orbits)
     assert (found.requests, found.largest_difference) == (1_000, 0.0)
     assert pod.ended
 

@@ -25,8 +25,8 @@ from gateway.feedback.extraction_files import write_run
 from gateway.feedback.labels import label_of
 from gateway.feedback.store.extraction import ConsensusRow, Run
 from orrery.inference import v1
+from tests.trained import quiet
 from tests.unit.export import dummy_retraining
-from tests.unit.export.conftest import quiet
 from tests.unit.export.dummy_retraining import CATALOGUE, MODELS, challengers, run
 
 PROJECT_ROOT = Path(__file__).resolve().parents[3]
@@ -227,6 +227,7 @@ def test_a_catalogue_older_than_the_champions_is_no_update(tmp_path: Path, monke
     assert not (tmp_path / "challengers").exists()
 
 
+@pytest.mark.long
 def test_both_models_pass_every_gate_beside_their_champions(
     tiny_models: dict[str, publish.Published], tiny_catalogue: catalogue.Catalogue, tmp_path: Path
 ) -> None:

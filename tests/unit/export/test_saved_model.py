@@ -115,6 +115,7 @@ def test_manifest_tells_everything(published: Published) -> None:
     assert manifest["metrics"]["by_date"]["all"]["average_precision"] > 0.8
 
 
+@pytest.mark.long
 def test_without_later_objects_there_is_nothing_to_judge_by(tmp_path: Path) -> None:
     """An old catalogue still makes a model; its metrics by date are counts of nothing, not an error."""
     from export.classifier.job import ClassifierScale, publish_classifier

@@ -77,6 +77,7 @@ def test_the_default_stays_within_the_noise(gain: float, chosen: int) -> None:
     assert ("taken" in reason) == (chosen == 1)
 
 
+@pytest.mark.long
 def test_every_trial_is_in_the_table(tiny_catalogue: catalogue.Catalogue, tmp_path: Path) -> None:
     result = search.run_search(tiny_catalogue, SMALL, tmp_path, quiet)
     with (tmp_path / search.SEARCH_FILE).open(newline="") as file:

@@ -46,16 +46,27 @@ def served(network: Network, layers: dict[str, compress.PackedLayer], folder: Pa
     return loaded.signatures["serving_default"](orbits=tf.constant(data.columns))["pha_probability"].numpy()
 
 
+def untrained(*widths: int) -> Network:
+    """A network with random weights."""
+    random = np.random.default_rng(5)
+    shapes = {f"hidden_{n}": widths[n - 1 : n + 1] for n in range(len(widths) - 1, 0, -1)}
+    shapes |= {HAZARD_HEAD: (widths[-1], 1), CLASS_HEAD: (widths[-1], 4)}
+    layers = {
+        name: (random.normal(scale=0.5, size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
+        for name, shape in shapes.items()
+    }
+    return Network(np.zeros(12, np.float32), np.ones(12, np.float32), layers, 0.0)
+
+
 @pytest.mark.parametrize("variant", list(Variant))
-def test_weight_forms_answer_as_their_numpy_reference(
-    variant: Variant, split: Split, networks: tuple[Network, Network], tmp_path: Path
-) -> None:
-    network = networks[1]
+def test_weight_forms_answer_as_their_numpy_reference(variant: Variant, split: Split, tmp_path: Path) -> None:
+    network = untrained(12, 64, 32)
     layers = compress.pack(network, variant)
     expected = sigmoid(compress.forward(layers, standardised(network, split.test))[HAZARD_HEAD])
     assert np.abs(served(network, layers, tmp_path, split.test) - expected).max() < 1e-5
 
 
+@pytest.mark.long
 def test_static_form_answers_as_its_numpy_reference(
     split: Split, networks: tuple[Network, Network], tmp_path: Path
 ) -> None:
@@ -71,6 +82,7 @@ def test_static_form_answers_as_its_numpy_reference(
     assert 0.0 < np.abs(expected - exact).mean() < 0.02
 
 
+@pytest.mark.long
 def test_quantisation_aware_training_fits_its_static_form(split: Split, networks: tuple[Network, Network]) -> None:
     layers = train_quantised(networks[0], split, FurtherTraining(1, 256), quiet)
     logits = compress.forward(layers, standardised(networks[0], split.test))
@@ -79,6 +91,7 @@ def test_quantisation_aware_training_fits_its_static_form(split: Split, networks
     assert (logits[CLASS_HEAD].argmax(axis=1) == split.test.orbit_class).mean() > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("form", "tolerance"), [(tflite.Form.FP16, 0.02), (tflite.Form.INT8, 0.05)])
 def test_tflite_answers_as_the_network(
     form: tflite.Form, tolerance: float, split: Split, networks: tuple[Network, Network]
@@ -91,6 +104,7 @@ def test_tflite_answers_as_the_network(
     assert np.abs(answers - expected).mean() < tolerance
 
 
+@pytest.mark.long
 def test_the_table_has_every_row(rows: list[VariantRow]) -> None:
     assert [row.name for row in rows] == list(NAMES)
     page = to_markdown(rows, "About.")
@@ -98,6 +112,7 @@ def test_the_table_has_every_row(rows: list[VariantRow]) -> None:
     assert page.count("**chosen**") == sum(row.chosen for row in rows) == 1
 
 
+@pytest.mark.long
 def test_the_rows_are_measured(rows: list[VariantRow]) -> None:
     by_name = {row.name: row for row in rows}
     assert by_name[PLAIN].validation.change == 0.0
@@ -109,11 +124,13 @@ def test_the_rows_are_measured(rows: list[VariantRow]) -> None:
     assert all("signature" in by_name[str(form)].refusal for form in tflite.Form)
 
 
+@pytest.mark.long
 def test_the_test_set_has_no_say(rows: list[VariantRow]) -> None:
     ruined = [replace(row, test=replace(row.test, average_precision=0.0, calibration_error=1.0)) for row in rows]
     assert [row.chosen for row in decide(ruined)] == [row.chosen for row in rows]
 
 
+@pytest.mark.long
 def test_the_gate_refuses_a_damaged_variant(split: Split, networks: tuple[Network, Network]) -> None:
     """A kernel shuffled after packing, smaller than all others by its bytes, is not chosen."""
     network = networks[1]
@@ -130,6 +147,7 @@ def test_the_gate_refuses_a_damaged_variant(split: Split, networks: tuple[Networ
     assert chosen == PLAIN
 
 
+@pytest.mark.long
 def test_the_gate_refuses_what_answers_nan(rows: list[VariantRow]) -> None:
     chosen = next(row for row in rows if row.chosen)
     others = [row for row in rows if row is not chosen]
@@ -154,15 +172,7 @@ def test_a_badly_calibrated_variant_is_refused_and_latency_breaks_ties() -> None
 
 def test_deeper_networks_are_served_too(tmp_path: Path, split: Split) -> None:
     """The number of hidden layers is read from the layers, in the order of their numbers."""
-    random = np.random.default_rng(5)
-    widths = [12, *([8] * 10)]
-    shapes = {f"hidden_{n}": (widths[n - 1], widths[n]) for n in range(10, 0, -1)}
-    shapes |= {HAZARD_HEAD: (8, 1), CLASS_HEAD: (8, 4)}
-    layers = {
-        name: (random.normal(scale=0.5, size=shape).astype(np.float32), np.zeros(shape[1], np.float32))
-        for name, shape in shapes.items()
-    }
-    network = Network(np.zeros(12, np.float32), np.ones(12, np.float32), layers, 0.0)
+    network = untrained(12, *([8] * 10))
     packed = compress.pack(network, Variant.F32)
     expected = sigmoid(compress.forward(packed, standardised(network, split.test))[HAZARD_HEAD])
     assert np.abs(served(network, packed, tmp_path, split.test) - expected).max() < 1e-5

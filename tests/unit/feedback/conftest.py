@@ -7,9 +7,10 @@ import pytest
 
 from gateway.feedback.settings import StoreSettings
 from gateway.feedback.store.store import Store
+from tests import postgres
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=postgres.STORES)
 def settings(request, tmp_path):
     """Of an empty store; a test that asks for it runs with both databases."""
     where = {"folder": tmp_path / "store", "secret": secrets.token_hex(32)}

@@ -10,7 +10,7 @@ from gateway.serving import metrics
 from gateway.serving.quotas import BYTES_PER_OBJECT, LocalBuckets, Quota, cost_of, network_of
 from gateway.serving.redis_quotas import RedisBuckets
 from tests.pods import free_address
-from tests.redis_server import redis_url
+from tests.redis_server import NEEDED, redis_url
 
 __all__ = ["redis_url"]
 
@@ -83,6 +83,7 @@ def test_a_caller_without_a_name_is_its_network(peer, network):
     assert network_of(peer) == network
 
 
+@NEEDED
 async def test_redis_keeps_one_bucket_for_all_fronts(redis_url):
     quota = Quota(objects_per_s=0.01, burst_objects=50)
     fronts = [RedisBuckets(quota, redis_url) for _ in range(4)]
@@ -97,6 +98,7 @@ async def test_redis_keeps_one_bucket_for_all_fronts(redis_url):
         await front.close()
 
 
+@NEEDED
 async def test_redis_has_the_same_rules(redis_url):
     buckets = RedisBuckets(Quota(objects_per_s=10, burst_objects=5), redis_url)
     assert await buckets.take("huge", 100) == 0
