@@ -97,8 +97,9 @@ def test_apophis_2029_from_esas_orbit_of_2025(cases, kernel, fidelity):
 @pytest.mark.parametrize(
     ("fidelity", "published", "without_km"),
     [
-        (Fidelity.FAST, "tol_km_fast", 150.0),  # 25 km seen with asteroids, 37 km without
-        (Fidelity.PRECISE, "tol_km_precise", 65.0),  # 1.4 km with, 60 km without
+        # Without the asteroids, which do 60 km (decision 6): as published for FAST, 5 km more than that for the others.
+        (Fidelity.FAST, "tol_km_fast", 150.0),
+        (Fidelity.PRECISE, "tol_km_precise", 65.0),
         (Fidelity.AUDIT, "tol_km_precise", 65.0),
     ],
 )
@@ -113,7 +114,10 @@ def test_apophis_a_year_after_2029_against_jpls_integration(cases, kernel, fidel
 
 
 def test_step_controls_agree_after_the_deepest_encounter(cases):
-    """PRECISE and AUDIT differ by their steps alone: within 20 m a year after 38,000 km from Earth (5 m seen)."""
+    """PRECISE and AUDIT differ by their steps alone: within 20 m a year after 38,000 km from Earth.
+
+    Half of the clock's last bit is 0.07 mm of Earth's motion; the encounter makes 1.4 km of 5 mm (decision 6).
+    """
     case = cases["apophis-jpl-state-after-2029"]
     ends = [
         outcome_of(case, 364.5, fidelity).branches[Branch.BASELINE].final_state
@@ -151,14 +155,15 @@ def test_2024_bx1_hits_earth(cases):
     assert outcome.branches[Branch.BASELINE].final_state is None
 
 
-@pytest.mark.parametrize(
-    ("fidelity", "within_km"), [(Fidelity.FAST, 0.2), (Fidelity.PRECISE, 0.05), (Fidelity.AUDIT, 1.0)]
-)
-def test_apophis_through_2029_and_back(cases, fidelity, within_km):
-    """17 m, 6 m and 92 m seen."""
+@pytest.mark.parametrize("fidelity", Fidelity)
+def test_apophis_through_2029_and_back(cases, fidelity):
+    """The same 0.07 mm on the way back, and 3.4 years instead of one for what the encounter makes of them: 70 m.
+
+    Thrice that, for both ways and the steps in the encounter.
+    """
     case = cases["apophis-2029-esa-from-2025"]
     outcome = outcome_of(case, 1500.0, fidelity, check_round_trip=True)
-    assert outcome.branches[Branch.BASELINE].round_trip_error_km < within_km
+    assert outcome.branches[Branch.BASELINE].round_trip_error_km < 0.2
 
 
 @pytest.mark.parametrize("sign", [1, -1])

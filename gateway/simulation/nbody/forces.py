@@ -46,12 +46,14 @@ class Recipe:
 
 _HARMONICS: Final = ("EARTH_HARMONICS", "SUN_HARMONICS")
 _HARMONICS_TEXT: Final = "J2, J3, J4 of Earth, J2 of the Sun"
-# Step control: REBOUND's epsilon of 1e-9 in mode 2 left 1.6 km after 31 days there and back (388945 in 2020),
-# 1e-10 left 24 m and 1e-11 0.2 m. Without Earth's oblateness Apophis is 1,830 km off a year after 2029.
-# Far from all bodies 1e-9 leaves a swarm what 1e-10 does, and a quarter fewer steps; there Earth is a point to it.
+# Step control: mode 1 of IAS15 (Rein & Spiegel 2015, MNRAS 446, 1424, eq. 11) holds the last term of the acceleration's
+# polynomial, b_6, below epsilon of the acceleration. It sees what happens within a step. Mode 2 looks at a step's ends
+# and jumps over a fast fly-by between them: with as many steps it missed by 412 km in a year (docs/decisions/0006).
+# Without Earth's oblateness Apophis is 1,830 km off a year after 2029.
+# Far from all bodies a swarm takes a quarter fewer steps; there Earth is a point to it.
 RECIPES: Final = {
-    Fidelity.FAST: Recipe((*_HARMONICS, "GR_SIMPLE"), 2, 1e-10, f"GR of the Sun; {_HARMONICS_TEXT}", 1e-9),
-    Fidelity.PRECISE: Recipe((*_HARMONICS, "GR_EIH"), 2, 1e-11, f"GR of 11 bodies (EIH); {_HARMONICS_TEXT}"),
+    Fidelity.FAST: Recipe((*_HARMONICS, "GR_SIMPLE"), 1, 3e-8, f"GR of the Sun; {_HARMONICS_TEXT}", 3e-7),
+    Fidelity.PRECISE: Recipe((*_HARMONICS, "GR_EIH"), 1, 3e-9, f"GR of 11 bodies (EIH); {_HARMONICS_TEXT}"),
     Fidelity.AUDIT: Recipe((*_HARMONICS, "GR_EIH"), 1, 1e-9, f"GR of 11 bodies (EIH); {_HARMONICS_TEXT}; strict steps"),
 }
 
