@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much of a call may wait, in both directions: whoever is not read does not write."""
+"""Back-pressure in both directions of a call."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Inbox(AsyncIterator["Framed"]):
             self._release_credit(credit)
 
     def _credit(self) -> int:
-        """Bytes to give credit for now: none while whole messages wait unread that weigh much."""
+        """Bytes to give credit for now: none while more than 64 KiB wait whose first message is complete."""
         decoder = self.decoder
         if decoder is not None and decoder.may_have_message and decoder.buffered > _MOST_UNREAD:
             return 0
@@ -88,7 +88,7 @@ class Inbox(AsyncIterator["Framed"]):
 
 
 class Outbox:
-    """How much of what was sent is still here."""
+    """Bytes of one call that wait to be sent."""
 
     def __init__(self) -> None:
         self._queued = 0
@@ -97,17 +97,17 @@ class Outbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether all of it is on its way."""
+        """Whether none wait."""
         return self._queued == 0
 
     def set(self, queued: int) -> None:
-        """So many bytes wait now."""
+        """Set how many bytes wait."""
         self._queued = queued
         if queued <= _MOST_QUEUED // 2:
             wake(self._waiter)
 
     def close(self) -> None:
-        """Nothing is sent any more."""
+        """Nothing more is sent; writers go on."""
         self._closed = True
         wake(self._waiter)
 
@@ -119,6 +119,6 @@ class Outbox:
 
 
 def wake(waiter: asyncio.Future[None] | None) -> None:
-    """Let whoever waits go on, if anybody does."""
+    """Wake the waiting task, if there is one."""
     if waiter is not None and not waiter.done():
         waiter.set_result(None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What both ends of a connection have: a session of HTTP/2 over a transport, and when it is sent."""
+"""What client and server connections share: an HTTP/2 session over an asyncio transport."""
 
 from __future__ import annotations
 
@@ -92,12 +92,12 @@ class Link(Session, asyncio.Protocol):
         self._paused = True
 
     def resume_writing(self) -> None:
-        """It does again."""
+        """The peer reads again."""
         self._paused = False
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is no more."""
+        """The transport is closed."""
         del exc
         self._transport = None
         self._stop_timers()
@@ -106,7 +106,7 @@ class Link(Session, asyncio.Protocol):
 
     @property
     def is_done(self) -> bool:
-        """Whether all has been said that was to be said here."""
+        """Whether this side has nothing more to do on the connection."""
         return False
 
     def flush_soon(self) -> None:

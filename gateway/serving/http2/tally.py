@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many calls there were."""
+"""Counters of calls, for channelz."""
 
 import time
 from dataclasses import dataclass
@@ -25,12 +25,12 @@ class Tally:
         return self.started - self.succeeded - self.failed
 
     def begin(self) -> None:
-        """One more."""
+        """Count a call that begins."""
         self.started += 1
         self.last_started_s = time.time()
 
     def end(self, *, well: bool) -> None:
-        """One has ended."""
+        """Count a call that has ended."""
         if well:
             self.succeeded += 1
         else:

@@ -89,7 +89,7 @@ class Attempt:
         self._connection.flush_soon()
 
     def end(self, ended: Ended = CANCELLED) -> None:
-        """Break it off, unless it has ended."""
+        """Reset the stream, unless it has ended."""
         if self.ended is None:
             self._end(ended)
             self._connection.reset(self._stream_id, CANCEL)
@@ -165,11 +165,11 @@ class Attempt:
         self._end(by_trailers(self._only or [], self._initial or []))
 
     def closed(self, code: int) -> None:
-        """The stream is no more."""
+        """The stream is closed."""
         self._end(by_reset(code))
 
     def lost(self) -> None:
-        """The connection is no more."""
+        """The connection is closed."""
         self._end(LOST)
 
     def _end(self, ended: Ended) -> None:

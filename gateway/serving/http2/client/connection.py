@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One connection to a server: its calls, its signs of life, its end."""
+"""Client side of one HTTP/2 connection: its attempts, keepalive, shutdown."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Connection(Link):
         super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Its calls have failed."""
+        """Fail all attempts under way."""
         super().connection_lost(exc)
         self._open_ones.discard(self)
         self.closed.set_result(None)
@@ -148,7 +148,7 @@ class Connection(Link):
         return self.gone.done() and not self._attempts
 
     def _close(self) -> None:
-        """Nothing comes any more from here on, though the transport may take its time."""
+        """Fail all attempts now; the transport may take longer to close."""
         super()._close()
         self.leave()
         self._lose_all()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One gRPC call: its handler runs as a task, and finds here what grpc.aio's contexts have."""
+"""One gRPC call on the server. Its handler runs as a task; the call is the handler's context."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Call:
     # What the connection tells.
 
     def begin(self) -> None:
-        """The headers are there: a stream's handler begins, another one waits for its message."""
+        """Start the handler of a stream; other handlers start when the request is complete."""
         if self._requests is not None:
             self._start(self._requests)
 
@@ -112,7 +112,7 @@ class Call:
 
     @property
     def waits_for_request(self) -> bool:
-        """Whether the one message of its request is not whole yet."""
+        """Whether the one message of its request is incomplete."""
         return self._inbox is None and self._task is None and not self._finished
 
     def request_ended(self) -> None:
@@ -132,7 +132,7 @@ class Call:
             self._start(self._request)
 
     def body_sent(self, queued: int) -> None:
-        """A part of the response is on its way; so much is not."""
+        """Part of the response was sent; `queued` bytes wait."""
         self._outbox.set(queued)
 
     def closed(self) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One connection: its bytes, its calls, its manners, its end."""
+"""Server side of one HTTP/2 connection: its calls, room for them, ping policy, shutdown."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Connection(Link):
         self.flush_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whatever its calls were doing is of no more use."""
+        """Cancel all calls of the closed connection."""
         super().connection_lost(exc)
         self.server.connections.discard(self)
         for call in list(self._calls.values()):
@@ -87,7 +87,7 @@ class Connection(Link):
     # Session
 
     def headers_received(self, stream_id: int, headers: Headers) -> None:
-        """A call, or something else that is refused in HTTP's words."""
+        """Begin a call; refuse what is not one with an HTTP status."""
         said = dict(headers)
         if said.get(b":method") != b"POST":
             self.respond(stream_id, [(b":status", b"405")], only=True)
@@ -106,7 +106,7 @@ class Connection(Link):
         call.begin()
 
     def body_received(self, stream_id: int, data: bytes) -> None:
-        """A part of a call's request."""
+        """Hand part of a request's body to its call."""
         call = self._calls.get(stream_id)
         if call is None or call.done():
             self.release_credit(stream_id, len(data))
@@ -119,7 +119,7 @@ class Connection(Link):
             call.refuse(error.code, error.details)
 
     def peer_ended(self, stream_id: int) -> None:
-        """A call's request is whole."""
+        """Tell a call that its request is complete."""
         call = self._calls.get(stream_id)
         if call is None or call.done():
             return
@@ -129,7 +129,7 @@ class Connection(Link):
             call.refuse(error.code, error.details)
 
     def ended(self, *, well: bool) -> None:
-        """A call has."""
+        """Count a call that has ended."""
         self.tally.end(well=well)
         self.server.tally.end(well=well)
 
@@ -153,13 +153,13 @@ class Connection(Link):
             )
 
     def body_sent(self, stream_id: int, queued: int) -> None:
-        """A part of a reply is on its way."""
+        """Tell a call how much of its reply still waits."""
         self._ping_strikes, self._pinged_s = 0, -inf
         if (call := self._calls.get(stream_id)) is not None:
             call.body_sent(queued)
 
     def stream_closed(self, stream_id: int, code: int) -> None:
-        """A call is over, one way or another."""
+        """Forget a call whose stream is closed."""
         del code
         if (call := self._calls.pop(stream_id, None)) is not None:
             call.closed()
@@ -167,7 +167,7 @@ class Connection(Link):
             self.flush_soon()
 
     def ping_received(self) -> None:
-        """A sign of life, asked for in season or not."""
+        """Count pings that come too often, and end the connection of a peer that goes on."""
         now_s = monotonic()
         if now_s - self._pinged_s < _PING_PERIOD_S:
             self._ping_strikes += 1
@@ -181,13 +181,13 @@ class Connection(Link):
         self._handshake.cancel()
 
     def ping_acknowledged(self) -> None:
-        """The peer has read the notice: what it begins from here on, it begins in spite of it."""
+        """The peer has read the shutdown notice: refuse the streams that it opens from now on."""
         self._no_more()
 
     # Its end
 
     def leave(self) -> None:
-        """Tell the peer to begin nothing more here, and close when what it began is done."""
+        """Ask the peer to open no more streams, and close when its calls have ended."""
         if self._closing or self._transport is None:
             return
         self._closing = True
@@ -205,7 +205,7 @@ class Connection(Link):
 
     @property
     def is_done(self) -> bool:
-        """Whether the peer was told to go, and all it began has ended."""
+        """Whether the connection is shutting down and has no calls left."""
         return self._noticed and not self._calls
 
     def _no_more(self) -> None:
@@ -229,7 +229,7 @@ class Connection(Link):
         return Call(self, stream_id, handler, metadata, messages, limit_s)
 
     def _sweep(self) -> None:
-        """End calls whose request does not become whole."""
+        """End calls whose request has not been completed in time."""
         latest_s = monotonic() - _REQUEST_WITHIN_S
         for call in list(self._calls.values()):
             if call.waits_for_request and call.began_s < latest_s:
