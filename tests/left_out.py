@@ -41,9 +41,8 @@ def pytest_terminal_summary(terminalreporter, config):
     for reason, count in skipped.most_common():
         lines.append(f"{count:5} skipped: {reason.removeprefix('Skipped: ')}")
     for needs, count in config.stash[_COUNTS].most_common():
-        why = f"need {needs[0]}, then make test-all" if needs else "take long: make test-all"
-        lines.append(f"{count:5} not asked for, they {why}")
+        lines.append(f"{count:5} " + (f"need {needs[0]}, then make test-all" if needs else "take long: make test-all"))
     if lines:
-        terminalreporter.section("left out")
+        terminalreporter.section("did not run")
         for line in lines:
             terminalreporter.write_line(line)

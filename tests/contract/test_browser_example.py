@@ -16,7 +16,7 @@ from tests.edges import in_flight, running_edge, until
 from tests.examples import built
 from tests.pods import PROJECT_ROOT
 
-pytestmark = pytest.mark.long(CHROMIUM)
+pytestmark = pytest.mark.long("Chromium: apt-get install chromium")
 
 COLUMNS = ("grpc-web", "rest")
 # A name that only this Chromium knows, for a page of another origin than this machine's.

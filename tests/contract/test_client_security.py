@@ -21,15 +21,17 @@ from tests.pods import PROJECT_ROOT, free_settings, running_front
 TOKEN = secrets.token_hex(32)
 CALLERS = f"alice reader sha256:{hashlib.sha256(TOKEN.encode()).hexdigest()}"
 
-# What a front whose backends are away says to who is let in.
-LET_IN = "BACKEND_UNAVAILABLE"
+# What a front says to who is let in, of an object that cannot be; it needs no backend for it.
+LET_IN = "INVALID_FIELD"
 
 
 async def reason(address, **options):
     """Why an asyncio client gets no prediction."""
+    impossible = eros()
+    impossible.elements.eccentricity = -1.0
     async with AsyncInferenceClient(address, **options) as client:
         with pytest.raises(InferenceError) as refusal:
-            await client.predict([eros()])
+            await client.predict([impossible])
     return refusal.value.reason or refusal.value.code.name
 
 

@@ -66,13 +66,13 @@ def test_the_moon_and_2024_yr4(stack):
     assert pushes[-1] < 100.0
 
 
-@pytest.mark.long(build.GO)
+@pytest.mark.long("Go: make examples names the packages")
 def test_the_tour_in_go_says_the_same(stack, in_python):
     tool = built(build.EXAMPLES["go"])
     assert run(tool, NAMED, stack["front"]) == in_python
 
 
-@pytest.mark.long(build.NODE)
+@pytest.mark.long("Node: apt-get install nodejs npm")
 def test_the_tour_in_typescript_says_the_same(stack, in_python):
     tool = built(build.EXAMPLES["typescript"])
     assert run("node", tool, NAMED, stack["front"]) == in_python
