@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every test may ask for."""
 
+import signal
+
 import pytest
 import structlog
 from hypothesis import settings
@@ -20,10 +22,14 @@ FULL = pytest.mark.long("the full catalogues: ORRERY_SHARED=a folder with data/"
 
 
 @pytest.fixture(autouse=True)
-def _own_logging():
-    """A command that a test calls configures logging for its process: here the next test would inherit it."""
+def _own_process():
+    """Undoes what commands that a test calls set for the whole process: logging, and handlers of signals."""
+    kinds = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(kind) for kind in kinds]
     yield
     structlog.reset_defaults()
+    for kind, handler in zip(kinds, before, strict=True):
+        signal.signal(kind, handler)
 
 
 @pytest.fixture(scope="session", params=["sample", pytest.param("full", marks=FULL)])

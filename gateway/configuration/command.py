@@ -2,7 +2,6 @@
 """`python -m gateway settings [POD] [--markdown FILE]`: every setting, and its value now."""
 
 import os
-import signal
 import sys
 import textwrap
 from argparse import ArgumentParser
@@ -27,15 +26,17 @@ def main(parser: ArgumentParser) -> None:
     parser.add_argument("pod", nargs="?", choices=MODULES, metavar="POD", help=f"list only what this one reads: {pods}")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the reference of all settings to a file")
     options = parser.parse_args()
-    # A reader that has seen enough (`| head`) ends this process without a traceback.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     if options.markdown is not None:
         options.markdown.write_text(render(), encoding="utf-8")
         return
     chosen = {options.pod: entries_of(settings_of(options.pod))} if options.pod else sections()
-    for title, entries in chosen.items():
-        print(f"{title}\n{'=' * len(title)}\n")
-        print("\n".join(line for entry in entries for line in describe(entry, os.environ)))
+    try:
+        for title, entries in chosen.items():
+            print(f"{title}\n{'=' * len(title)}\n")
+            print("\n".join(line for entry in entries for line in describe(entry, os.environ)), flush=True)
+    except BrokenPipeError:
+        # The reader has seen enough (`| head`). Python would complain once more when it closes its output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if causes := _causes(chosen.values(), os.environ):
         sys.exit("\n".join(causes))
 

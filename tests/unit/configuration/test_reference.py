@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The list of settings: complete, readable, without secrets, and what docs/settings.md shows."""
 
+import os
+import subprocess
+import sys
 from argparse import ArgumentParser
 
 import pytest
@@ -24,6 +27,15 @@ def listed(monkeypatch, capsys, *arguments):
 def test_the_document_is_what_the_classes_say():
     written = (PROJECT_ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert written == render(), "docs/settings.md is stale: make protos"
+
+
+def test_a_reader_that_has_seen_enough_ends_the_list():
+    closed, output = os.pipe()
+    os.close(closed)
+    with os.fdopen(output, "wb") as stdout:
+        command = [sys.executable, "-m", "gateway", "settings"]
+        ended = subprocess.run(command, check=False, stdout=stdout, stderr=subprocess.PIPE)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_every_setting_has_a_row_of_its_own():
