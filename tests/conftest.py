@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What every test may ask for."""
 
+import logging
 import signal
 
 import pytest
@@ -26,8 +27,11 @@ def _own_process():
     """Undoes what commands that a test calls set for the whole process: logging, and handlers of signals."""
     kinds = (signal.SIGPIPE, signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(kind) for kind in kinds]
+    root = logging.getLogger()
+    logging_before = list(root.handlers), root.level
     yield
     structlog.reset_defaults()
+    root.handlers, root.level = logging_before
     for kind, handler in zip(kinds, before, strict=True):
         signal.signal(kind, handler)
 

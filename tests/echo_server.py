@@ -8,7 +8,7 @@ from collections import Counter
 import grpc
 import pytest
 
-from gateway.serving.http2 import Server
+from gateway.grpc_h2 import Server
 
 ECHO, WAIT, COUNT, CHAT, GATHER, FAIL, TALK, BY_HAND = (
     f"/test.Test/{name}" for name in ("Echo", "Wait", "Count", "Chat", "Gather", "Fail", "Talk", "ByHand")

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
+from gateway.grpc_h2 import Call, Channel
 from gateway.serving.channels import onward, refusal_of
 from gateway.serving.context import Context
-from gateway.serving.http2 import Call, Channel
 from gateway.serving.streams import undisturbed
 
 _Unary = Callable[[bytes, Context], Awaitable[bytes]]

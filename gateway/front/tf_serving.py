@@ -16,9 +16,9 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
+from gateway.grpc_h2 import Call, Channel
 from gateway.serving.channels import refusal_of
 from gateway.serving.errors import ModelNotFound, ModelUnusable
-from gateway.serving.http2 import Call, Channel
 from gateway.serving.tensor_strings import decode_strings
 from orrery.inference import v1
 

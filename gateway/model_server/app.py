@@ -12,6 +12,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
+from gateway.grpc_h2 import Server
 from gateway.model_server.core import ModelServer
 from gateway.model_server.errors import Refusal
 from gateway.model_server.servicers import ModelServicer, PredictionServicer
@@ -19,7 +20,6 @@ from gateway.model_server.settings import Flags, ModelServerSettings
 from gateway.model_server.status_http import StatusEndpoint
 from gateway.serving import logs, loops
 from gateway.serving.environment import split_address
-from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.starting import CannotStart
 

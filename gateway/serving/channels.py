@@ -9,6 +9,8 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
+from gateway.grpc_h2 import Channel
+from gateway.grpc_h2.client.target import parse_target
 from gateway.serving.callers import CALLER_KEY, caller_here
 from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
 from gateway.serving.errors import (
@@ -19,8 +21,6 @@ from gateway.serving.errors import (
     Overloaded,
     ServingError,
 )
-from gateway.serving.http2 import Channel
-from gateway.serving.http2.client.target import parse_target
 from gateway.serving.server import NOT_SERVING, SERVING
 from gateway.serving.settings import BackendSettings
 from gateway.serving.transport import client_tls

@@ -8,11 +8,11 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_channelz.v1 import channelz, channelz_pb2, channelz_pb2_grpc
 
+from gateway.grpc_h2 import Channel, Server
+from gateway.grpc_h2.client.channel import CHANNELS
+from gateway.grpc_h2.link import Link
+from gateway.grpc_h2.tally import Tally
 from gateway.serving.context import Context
-from gateway.serving.http2 import Channel, Server
-from gateway.serving.http2.client.channel import CHANNELS
-from gateway.serving.http2.link import Link
-from gateway.serving.http2.tally import Tally
 
 # Beyond whatever gRPC numbers.
 _FIRST_ID = 1 << 48

@@ -23,19 +23,24 @@ def configure(pod: str, level: str) -> None:
     levels = logging.getLevelNamesMapping()
     if level.upper() not in levels:
         raise ValueError(f"log level {level!r} is none of {', '.join(levels)}")
+    shared: list[structlog.typing.Processor] = [
+        name_call,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _name_pod(pod),
+    ]
+    render = structlog.processors.JSONRenderer()
     structlog.configure(
-        processors=[
-            name_call,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _name_pod(pod),
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(levels[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+    # What libraries log, warnings and worse.
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    logging.basicConfig(handlers=[handler], level=max(logging.WARNING, levels[level.upper()]), force=True)
 
 
 def report_failure(pod: str, causes: Sequence[str]) -> None:

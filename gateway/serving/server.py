@@ -15,11 +15,11 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from gateway.grpc_h2 import Server
 from gateway.serving import logs, loops
 from gateway.serving.channelz import add_channelz
 from gateway.serving.environment import split_address
 from gateway.serving.guard import build_guard
-from gateway.serving.http2 import Server
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.listening import require_free
 from gateway.serving.metrics import MetricsEndpoint

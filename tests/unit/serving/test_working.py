@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from gateway.serving.http2 import Channel, Server
+from gateway.grpc_h2 import Channel, Server
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.working import run_in_time
 from orrery.inference import InferenceError

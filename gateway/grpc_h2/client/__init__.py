@@ -5,7 +5,7 @@ The way of a call: `channel` picks the connection whose turn it is, of those tha
 addresses of its `target`; `call` makes one `attempt` after another on `connection`s, until one has `ended` for good.
 """
 
-from gateway.serving.http2.client.call import Call
-from gateway.serving.http2.client.channel import Channel
+from gateway.grpc_h2.client.call import Call
+from gateway.grpc_h2.client.channel import Channel
 
 __all__ = ["Call", "Channel"]

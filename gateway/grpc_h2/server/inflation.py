@@ -7,10 +7,10 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
-from gateway.serving.http2.wire import Framed, MessageDecoder
+from gateway.grpc_h2.wire import Framed, MessageDecoder
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.server.call import Call
+    from gateway.grpc_h2.server.call import Call
 
 # zlib does 0.5 to 1 GB/s; a second thread would only take time from the event loop.
 _THREADS: Final = ThreadPoolExecutor(1, "inflate")

@@ -8,4 +8,4 @@ import uvloop
 
 def pytest_asyncio_loop_factories(config, item):
     loops = {"asyncio": asyncio.new_event_loop}
-    return loops | {"uvloop": uvloop.new_event_loop} if "http2_client" in item.path.name else loops
+    return loops | {"uvloop": uvloop.new_event_loop} if item.path.name.startswith("test_client") else loops

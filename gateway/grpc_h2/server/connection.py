@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from gateway.serving.http2.link import CLOSED_WITHIN_S, Link
-from gateway.serving.http2.server.call import Call
-from gateway.serving.http2.server.inflation import Inflation
-from gateway.serving.http2.session_events import Headers
-from gateway.serving.http2.wire import (
+from gateway.grpc_h2.link import CLOSED_WITHIN_S, Link
+from gateway.grpc_h2.server.call import Call
+from gateway.grpc_h2.server.inflation import Inflation
+from gateway.grpc_h2.session_events import Headers
+from gateway.grpc_h2.wire import (
     CONTENT_TYPE,
     RESPONSE,
     Malformed,
@@ -26,7 +26,7 @@ from gateway.serving.http2.wire import (
 )
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.server.server import Server
+    from gateway.grpc_h2.server.server import Server
 
 # gRPC's rule: who asks for signs of life oftener than every ten seconds, with nothing sent between, is warned twice.
 _PING_PERIOD_S: Final = 10.0

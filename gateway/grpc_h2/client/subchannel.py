@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.client.connection import Connection
-    from gateway.serving.http2.client.target import Address
+    from gateway.grpc_h2.client.connection import Connection
+    from gateway.grpc_h2.client.target import Address
 
 _FIRST_BACKOFF_S: Final = 0.1
 _MOST_BACKOFF_S: Final = 1.0

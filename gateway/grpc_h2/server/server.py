@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import grpc
-import structlog
 
-from gateway.serving.http2.link import CLOSED_WITHIN_S
-from gateway.serving.http2.server.connection import Connection
-from gateway.serving.http2.tally import Tally
-from gateway.serving.http2.wire import Metadata
+from gateway.grpc_h2.link import CLOSED_WITHIN_S
+from gateway.grpc_h2.server.connection import Connection
+from gateway.grpc_h2.tally import Tally
+from gateway.grpc_h2.wire import Metadata
 
 _BACKLOG: Final = 1024
 # A connection with less than one part in so many of all places has few.
@@ -24,8 +23,6 @@ _FEW_SHARE: Final = 32
 # For the last words of a server that stops.
 _FAREWELL_S: Final = 1.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-
-log = structlog.get_logger()
 
 
 class _Details(grpc.HandlerCallDetails):

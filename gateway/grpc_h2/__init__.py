@@ -5,7 +5,7 @@ Both ends have a `link` (a `session` of HTTP/2 over a transport), read and write
 back-pressure (`flow`). `server/` serves calls, `client/` makes them.
 """
 
-from gateway.serving.http2.client import Call, Channel
-from gateway.serving.http2.server import Server
+from gateway.grpc_h2.client import Call, Channel
+from gateway.grpc_h2.server import Server
 
 __all__ = ["Call", "Channel", "Server"]

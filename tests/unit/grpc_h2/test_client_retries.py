@@ -7,7 +7,7 @@ import contextlib
 import grpc
 import pytest
 
-from gateway.serving.http2 import Channel
+from gateway.grpc_h2 import Channel
 from tests.echo_server import serving, serving_by_grpc, status_of
 
 UNARY, TALK, CHAT = "/test.Flaky/Unary", "/test.Flaky/Talk", "/test.Flaky/Chat"

@@ -16,7 +16,7 @@ from typing import Final
 
 import grpc
 
-from gateway.serving.http2.session_events import Headers
+from gateway.grpc_h2.session_events import Headers
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 Framed = tuple[bool, bytes]

@@ -9,9 +9,9 @@ import threading
 import grpc
 import pytest
 
+from gateway.grpc_h2 import Channel
+from gateway.grpc_h2.client.target import Address, Target
 from gateway.serving import reloading
-from gateway.serving.http2 import Channel
-from gateway.serving.http2.client.target import Address, Target
 from gateway.serving.settings import BackendSettings, ServingSettings
 from gateway.serving.transport import client_tls, server_tls
 from tests import raw_http2 as wire

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import grpc
-import structlog
 
-from gateway.serving.http2.flow import Inbox, Outbox
-from gateway.serving.http2.link import CANCEL
-from gateway.serving.http2.wire import (
+from gateway.grpc_h2.flow import Inbox, Outbox
+from gateway.grpc_h2.link import CANCEL
+from gateway.grpc_h2.wire import (
     RESPONSE,
     Framed,
     Malformed,
@@ -25,7 +25,7 @@ from gateway.serving.http2.wire import (
 )
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.server.connection import Connection
+    from gateway.grpc_h2.server.connection import Connection
 
 _KINDS: Final = {
     (False, False): "unary_unary",
@@ -34,7 +34,7 @@ _KINDS: Final = {
     (True, True): "stream_stream",
 }
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class Aborted(Exception):

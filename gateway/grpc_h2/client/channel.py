@@ -13,13 +13,13 @@ from typing import Any, Final, Self
 
 import grpc
 
-from gateway.serving.http2.client.call import Call, Method
-from gateway.serving.http2.client.connection import Connection
-from gateway.serving.http2.client.ended import Ended
-from gateway.serving.http2.client.subchannel import Subchannel
-from gateway.serving.http2.client.target import Address, parse_target
-from gateway.serving.http2.tally import NUMBERS, Tally
-from gateway.serving.http2.wire import REQUEST
+from gateway.grpc_h2.client.call import Call, Method
+from gateway.grpc_h2.client.connection import Connection
+from gateway.grpc_h2.client.ended import Ended
+from gateway.grpc_h2.client.subchannel import Subchannel
+from gateway.grpc_h2.client.target import Address, parse_target
+from gateway.grpc_h2.tally import NUMBERS, Tally
+from gateway.grpc_h2.wire import REQUEST
 
 _CONNECTED_WITHIN_S: Final = 5.0
 # A name is asked for again when a connection fails or ends; gRPC's 30 s between two questions lost calls in a rollout

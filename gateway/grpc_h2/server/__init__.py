@@ -5,6 +5,6 @@ The way of a call: `server` listens and knows the handlers; `connection` makes a
 handler as a task.
 """
 
-from gateway.serving.http2.server.server import Server
+from gateway.grpc_h2.server.server import Server
 
 __all__ = ["Server"]

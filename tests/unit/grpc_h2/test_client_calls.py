@@ -10,8 +10,8 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from gateway.serving.http2 import Channel
-from gateway.serving.http2.client.target import Address, parse_target
+from gateway.grpc_h2 import Channel
+from gateway.grpc_h2.client.target import Address, parse_target
 from tests.echo_server import (
     BY_HAND,
     CHAT,

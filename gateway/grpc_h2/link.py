@@ -4,12 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Final
 
-import structlog
-
-from gateway.serving.http2.session import ProtocolError, Session
-from gateway.serving.http2.tally import NUMBERS, Tally
+from gateway.grpc_h2.session import ProtocolError, Session
+from gateway.grpc_h2.tally import NUMBERS, Tally
 
 # Received bytes that may wait to be read: of one stream, and of all streams of a connection. A client limits only
 # single streams, so that an answer that nobody reads does not hold up the others.
@@ -26,7 +25,7 @@ CLOSED_WITHIN_S: Final = 30.0
 # RFC 9113, 7.
 CANCEL: Final = 8
 
-log = structlog.get_logger()
+log = logging.getLogger(__name__)
 
 
 class Link(Session, asyncio.Protocol):

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from gateway.serving.http2.client.ended import CANCELLED, LOST, Ended, by_http, by_reset, by_trailers
-from gateway.serving.http2.flow import Inbox, Outbox, wake
-from gateway.serving.http2.link import CANCEL
-from gateway.serving.http2.session_events import Headers
-from gateway.serving.http2.wire import CONTENT_TYPE, Framed, Malformed, MessageDecoder, prefix
+from gateway.grpc_h2.client.ended import CANCELLED, LOST, Ended, by_http, by_reset, by_trailers
+from gateway.grpc_h2.flow import Inbox, Outbox, wake
+from gateway.grpc_h2.link import CANCEL
+from gateway.grpc_h2.session_events import Headers
+from gateway.grpc_h2.wire import CONTENT_TYPE, Framed, Malformed, MessageDecoder, prefix
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.client.connection import Connection
+    from gateway.grpc_h2.client.connection import Connection
 
 
 class NoStreamLeft(Exception):

@@ -4,7 +4,7 @@
 import pytest
 from ngh2.enums import ErrorCode
 
-from gateway.serving.http2.session import ProtocolError, Session
+from gateway.grpc_h2.session import ProtocolError, Session
 from tests import raw_http2 as wire
 
 KIB = 1024

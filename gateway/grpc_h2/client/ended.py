@@ -9,8 +9,8 @@ from urllib.parse import unquote_to_bytes
 
 import grpc
 
-from gateway.serving.http2.session_events import Headers
-from gateway.serving.http2.wire import Malformed, metadata_of
+from gateway.grpc_h2.session_events import Headers
+from gateway.grpc_h2.wire import Malformed, metadata_of
 
 _CODES: Final = {b"%d" % code.value[0]: code for code in grpc.StatusCode}
 # https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md

@@ -8,10 +8,10 @@ import struct
 import grpc
 import pytest
 
-from gateway.serving.http2 import Channel
-from gateway.serving.http2.client import channel as channel_module
-from gateway.serving.http2.client import connection as connection_module
-from gateway.serving.http2.client.connection import Connection
+from gateway.grpc_h2 import Channel
+from gateway.grpc_h2.client import channel as channel_module
+from gateway.grpc_h2.client import connection as connection_module
+from gateway.grpc_h2.client.connection import Connection
 from tests import raw_http2 as wire
 from tests.echo_server import ECHO, serving, status_of, until
 

@@ -27,7 +27,7 @@ from ngh2.events import (
 )
 from ngh2.types import Header
 
-from gateway.serving.http2.session_events import Headers, SessionEvents
+from gateway.grpc_h2.session_events import Headers, SessionEvents
 
 # Largest part of the output that is serialised at once.
 _MAX_WRITE_BYTES: Final = 256 * 1024

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
-from gateway.serving.http2.client.attempt import Attempt, NoStreamLeft
-from gateway.serving.http2.link import Link
+from gateway.grpc_h2.client.attempt import Attempt, NoStreamLeft
+from gateway.grpc_h2.link import Link
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.session_events import Headers
+    from gateway.grpc_h2.session_events import Headers
 
 # With calls under way and nothing heard for so long, the server is asked for a sign of life, and given so long for it.
 # Ours take a question every ten seconds.

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 
-from gateway.serving.http2.client.attempt import Attempt, NoStreamLeft
-from gateway.serving.http2.client.ended import CANCELLED, TOO_LATE, Ended
-from gateway.serving.http2.session_events import Headers
-from gateway.serving.http2.wire import header_of, timeout_text
+from gateway.grpc_h2.client.attempt import Attempt, NoStreamLeft
+from gateway.grpc_h2.client.ended import CANCELLED, TOO_LATE, Ended
+from gateway.grpc_h2.session_events import Headers
+from gateway.grpc_h2.wire import header_of, timeout_text
 
 if TYPE_CHECKING:
-    from gateway.serving.http2.client.channel import Channel
-    from gateway.serving.http2.client.connection import Connection
+    from gateway.grpc_h2.client.channel import Channel
+    from gateway.grpc_h2.client.connection import Connection
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from gateway.serving.http2 import Server, link
+from gateway.grpc_h2 import Server, link
 from tests import raw_http2 as wire
 from tests.echo_server import BY_HAND, CHAT, COUNT, ECHO, FAIL, GATHER, TALK, WAIT, serving, status_of, until
 
