@@ -6,8 +6,10 @@ import contextlib
 import struct
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
-END_STREAM, END_HEADERS = 1, 4
+DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
+PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = range(5, 10)
+ACK = END_STREAM = 1
+END_HEADERS, PADDED, WITH_PRIORITY = 4, 8, 32
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
@@ -55,17 +57,23 @@ async def raw(port, *, greet=True):
             await writer.wait_closed()
 
 
+async def next_frame(reader):
+    """(kind, flags, stream, payload); None at the end."""
+    try:
+        head = await reader.readexactly(9)
+        kind, flags, stream = struct.unpack(">BBI", head[3:])
+        return kind, flags, stream, await reader.readexactly(int.from_bytes(head[:3]))
+    except (asyncio.IncompleteReadError, ConnectionResetError):
+        return None
+
+
 async def frames(reader, *, until):
-    """(kind, flags, stream, payload) until one of a kind has come, or the end."""
+    """Frames until one of a kind has come, or the end."""
     came = []
     async with asyncio.timeout(10):
-        while not came or came[-1][0] != until:
-            try:
-                head = await reader.readexactly(9)
-                size = int.from_bytes(head[:3])
-                kind, flags, stream = struct.unpack(">BBI", head[3:])
-                came.append((kind, flags, stream, await reader.readexactly(size)))
-            except (asyncio.IncompleteReadError, ConnectionResetError):
+        while (sent := await next_frame(reader)) is not None:
+            came.append(sent)
+            if sent[0] == until:
                 break
     return came
 
