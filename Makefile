@@ -55,10 +55,14 @@ PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2
 test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what was left out
 	@echo "Some 3,000 tests in 2 processes: 3 to 6 minutes on 2 idle cores. make test-all runs the others too."
 	@$(PYTEST) -m "not long"
+	@echo "Once more with gRPC's own transport: what is marked."
+	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "transport and not long"
 
 test-all: asteroid-kernel k8s-tools test ## make test, then what takes long or needs services (20 minutes)
 	@echo "Now what takes long, and what needs services: some 12 minutes on 2 idle cores."
 	@$(PYTEST) -m long
+	@echo "Once more with gRPC's own transport: contract and reliability."
+	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "not transport or long" tests/contract tests/reliability
 
 test-random: models ## the property tests alone, on new random examples, twenty times as many (half an hour)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random --timeout=3600 --numprocesses 2 --dist load

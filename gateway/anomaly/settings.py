@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import ListenAddress
 from gateway.serving.processors import cpu_quota
-from gateway.serving.settings import DriftSettings, ModelStoreSettings, ServingSettings
+from gateway.serving.settings import DriftSettings, ModelStoreSettings, ServingSettings, TransportSettings
 
 
 class AnomalySettings(ModelStoreSettings, ServingSettings):
@@ -29,4 +29,4 @@ class AnomalySettings(ModelStoreSettings, ServingSettings):
     )
 
 
-SETTINGS: Final = (AnomalySettings, DriftSettings)
+SETTINGS: Final = (AnomalySettings, DriftSettings, TransportSettings)

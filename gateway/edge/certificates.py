@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.edge.settings import EdgeSettings
-from gateway.serving.transport import UnsafeSettings
+from gateway.serving.tls import UnsafeSettings
 
 _RESOURCE: Final = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"
 

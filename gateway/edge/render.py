@@ -17,7 +17,7 @@ from gateway.edge.rest import descriptor_set, rest_methods, services
 from gateway.edge.settings import EdgeSettings
 from gateway.serving.environment import split_address
 from gateway.serving.settings import PROJECT_ROOT
-from gateway.serving.transport import UnsafeSettings
+from gateway.serving.tls import UnsafeSettings
 from orrery.inference.channel import is_loopback
 
 SOURCES: Final = PROJECT_ROOT / "serving_config" / "envoy"

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import File, ListenAddress, Settings
-from gateway.serving.settings import PROJECT_ROOT, ModelStoreSettings, ServingSettings
+from gateway.serving.settings import PROJECT_ROOT, ModelStoreSettings, ServingSettings, TransportSettings
 
 
 class StoreSettings(Settings):
@@ -63,4 +63,4 @@ class FeedbackSettings(StoreSettings, ServingSettings):
     )
 
 
-SETTINGS: Final = (FeedbackSettings, StoreSettings, ModelStoreSettings)
+SETTINGS: Final = (FeedbackSettings, StoreSettings, ModelStoreSettings, TransportSettings)

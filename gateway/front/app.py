@@ -23,10 +23,10 @@ from gateway.front.settings import FrontSettings
 from gateway.front.shadow import Shadow
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.front.tuning import MEASURED, Tuning
-from gateway.grpc_h2 import Channel
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
 from gateway.serving.settings import CLASSIFIER_NAME, FOREST_NAME
+from gateway.serving.transports.interface import Channel
 from orrery.inference import v1
 from orrery.inference.v1 import (
     anomaly_service_pb2,

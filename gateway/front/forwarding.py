@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
-from gateway.grpc_h2 import Call, Channel
 from gateway.serving.channels import onward, refusal_of
 from gateway.serving.context import Context
 from gateway.serving.streams import undisturbed
+from gateway.serving.transports.interface import Channel
 
 _Unary = Callable[[bytes, Context], Awaitable[bytes]]
 _Stream = Callable[[bytes, Context], AsyncIterator[bytes]]
@@ -79,7 +80,7 @@ def _forward_both_ways(path: str, channel: Channel, backend: str, cap_s: float) 
     return forward
 
 
-async def _replies(call: Call, backend: str) -> AsyncIterator[bytes]:
+async def _replies(call: Any, backend: str) -> AsyncIterator[bytes]:
     try:
         async for reply in call:
             yield reply

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from gateway.front.judging import Judgement, Judges
 from gateway.front.open_inference_tensors import COLUMNS, ORBITS, model_rows
 from gateway.front.rollout import Rollout
-from gateway.grpc_h2 import Channel
 from gateway.neo.units import J2000_TDB_JD
 from gateway.serving.channels import refusal_of
+from gateway.serving.transports.interface import Channel
 from orrery.inference import v1
 
 Tensor = tuple[str, str, tuple[int, ...]]

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import ListenAddress
 from gateway.serving.quotas import QuotaSettings
-from gateway.serving.settings import BackendSettings, DriftSettings, ServingSettings
+from gateway.serving.settings import BackendSettings, DriftSettings, ServingSettings, TransportSettings
 
 _TARGET: Final[JsonDict] = {"unit": "gRPC target"}
 _SHARE: Final[JsonDict] = {"unit": "share"}
@@ -87,4 +87,4 @@ class FrontSettings(QuotaSettings, ServingSettings):
     )
 
 
-SETTINGS: Final = (FrontSettings, BackendSettings, DriftSettings)
+SETTINGS: Final = (FrontSettings, BackendSettings, DriftSettings, TransportSettings)

@@ -16,10 +16,10 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
-from gateway.grpc_h2 import Call, Channel
 from gateway.serving.channels import refusal_of
 from gateway.serving.errors import ModelNotFound, ModelUnusable
 from gateway.serving.tensor_strings import decode_strings
+from gateway.serving.transports.interface import Channel
 from orrery.inference import v1
 
 BACKEND: Final = "model server"
@@ -62,7 +62,7 @@ class Answer:
 class Asked:
     """A question that is on its way."""
 
-    def __init__(self, call: Call, model: str, selector: v1.ModelSelector) -> None:
+    def __init__(self, call: Any, model: str, selector: v1.ModelSelector) -> None:
         self._call = call
         self._model = model
         self._selector = selector

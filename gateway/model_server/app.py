@@ -12,7 +12,6 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
-from gateway.grpc_h2 import Server
 from gateway.model_server.core import ModelServer
 from gateway.model_server.errors import Refusal
 from gateway.model_server.servicers import ModelServicer, PredictionServicer
@@ -22,6 +21,8 @@ from gateway.serving import logs, loops
 from gateway.serving.environment import split_address
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.starting import CannotStart
+from gateway.serving.transports.choice import chosen
+from gateway.serving.transports.interface import Limits, Server
 
 __all__ = ["ModelServer", "RunningModelServer", "build_server", "run", "running", "serve"]
 
@@ -56,11 +57,8 @@ def build_server(
     Raises:
         OSError: the address is taken.
     """
-    server = Server(
-        choose=CallInterceptor().choose,
-        max_message_bytes=MAX_MESSAGE_BYTES,
-        max_streams=(flags or Flags()).max_concurrent_streams,
-    )
+    limits = Limits(MAX_MESSAGE_BYTES, max_streams=(flags or Flags()).max_concurrent_streams)
+    server = chosen().build_server(limits, CallInterceptor().choose)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionServicer(models, executor), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(models), server)
     checks = health.aio.HealthServicer()

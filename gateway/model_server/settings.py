@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import File, ListenAddress
 from gateway.serving.processors import cpu_quota
-from gateway.serving.settings import PROJECT_ROOT, LogLevel, ModelStoreSettings
+from gateway.serving.settings import PROJECT_ROOT, LogLevel, ModelStoreSettings, TransportSettings
 
 
 def _config_file(settings: dict[str, Any]) -> Path:
@@ -72,4 +72,4 @@ class Flags:
     max_concurrent_streams: int = 128
 
 
-SETTINGS: Final = (ModelServerSettings,)
+SETTINGS: Final = (ModelServerSettings, TransportSettings)

@@ -9,8 +9,6 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
-from gateway.grpc_h2 import Channel
-from gateway.grpc_h2.client.target import parse_target
 from gateway.serving.callers import CALLER_KEY, caller_here
 from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
 from gateway.serving.errors import (
@@ -23,7 +21,8 @@ from gateway.serving.errors import (
 )
 from gateway.serving.server import NOT_SERVING, SERVING
 from gateway.serving.settings import BackendSettings
-from gateway.serving.transport import client_tls
+from gateway.serving.transports.choice import chosen
+from gateway.serving.transports.interface import Channel
 
 
 def open_channel(address: str, max_message_bytes: int, security: BackendSettings | None = None) -> Channel:
@@ -44,15 +43,8 @@ def open_channel(address: str, max_message_bytes: int, security: BackendSettings
     settings = security or BackendSettings()
     settings.require_files()
     target = address.removeprefix("plaintext:")
-    parse_target(target)
     with settings.naming("ca_file", "certificate_file", "key_file"):
-        tls = None if target != address else client_tls(target, settings)
-    return Channel(
-        target,
-        max_message_bytes=max_message_bytes,
-        tls=tls,
-        server_name=settings.server_name or None,
-    )
+        return chosen().open_channel(target, max_message_bytes, settings, is_plain=target != address)
 
 
 def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[str, Any]:

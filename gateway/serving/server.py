@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias, cast
 
 import grpc
@@ -15,23 +16,26 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from gateway.grpc_h2 import Server
 from gateway.serving import logs, loops
-from gateway.serving.channelz import add_channelz
 from gateway.serving.environment import split_address
 from gateway.serving.guard import build_guard
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.listening import require_free
 from gateway.serving.metrics import MetricsEndpoint
 from gateway.serving.served_method import Hooks
-from gateway.serving.settings import ServingSettings
+from gateway.serving.settings import MIB, ServingSettings
 from gateway.serving.starting import CannotStart
-from gateway.serving.transport import TLS_FIELDS, require_safe, server_tls
+from gateway.serving.tls import TLS_FIELDS, require_safe, server_tls
+from gateway.serving.transports.choice import chosen
+from gateway.serving.transports.interface import Limits, Server
 
 # Half-open connections are closed after this (measured: 1000 of 1000).
 HANDSHAKE_TIMEOUT_S = 3.0
 # Calls of a connection that is too old may go on for so long: as long as the longest stream, or it would be cut off.
 MAX_CONNECTION_AGE_GRACE_S = 3600.0
+
+# Of the ports for health and channelz.
+_BESIDE = Limits(MIB, max_streams=100, max_calls=1_000, handshake_timeout_s=HANDSHAKE_TIMEOUT_S)
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -76,14 +80,17 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
         metrics = MetricsEndpoint(settings.metrics_address)
         stack.callback(metrics.close)
         hooks = await stack.enter_async_context(_hooks(settings, name))
-        server = Server(
-            choose=CallInterceptor(hooks).choose,
-            max_message_bytes=settings.max_message_bytes,
-            max_calls=settings.maximum_concurrent_rpcs,
+        transport = chosen()
+        limits = Limits(
+            settings.max_message_bytes,
             max_streams=settings.max_concurrent_streams,
+            max_calls=settings.maximum_concurrent_rpcs,
             handshake_timeout_s=HANDSHAKE_TIMEOUT_S,
             max_connection_age_s=settings.max_connection_age_s,
             max_connection_age_grace_s=MAX_CONNECTION_AGE_GRACE_S,
+        )
+        server = transport.build_server(
+            limits, CallInterceptor(hooks).choose, is_shown=settings.admin_address is not None
         )
         with settings.naming(*TLS_FIELDS):
             tls = server_tls(settings)
@@ -93,7 +100,7 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         async with (
             mount(cast("grpc.aio.Server", server), checks) as services,
-            _beside(settings.admin_address, checks, add_channelz(server)) as admin_address,
+            _beside(settings.admin_address, checks, partial(transport.add_channelz, shown=server)) as admin_address,
             _beside(settings.health_address, checks) as health_address,
         ):
             described = reflection.aio.ReflectionServicer((*services, health.SERVICE_NAME, reflection.SERVICE_NAME))
@@ -138,15 +145,15 @@ async def _hooks(settings: ServingSettings, name: str) -> AsyncIterator[Hooks]:
 
 @contextlib.asynccontextmanager
 async def _beside(
-    address: str | None, checks: health.aio.HealthServicer, *add: Callable[[grpc.aio.Server], None]
+    address: str | None, checks: health.aio.HealthServicer, *add: Callable[[Server], None]
 ) -> AsyncIterator[str | None]:
     """Serve the pod's health, and what is added, on a port of their own, which answers when the main one is full."""
     if address is None:
         yield None
         return
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    host, _ = split_address(address)
-    bound = _bind(server, address)
+    server = chosen().build_server(_BESIDE)
+    host, port = split_address(address)
+    bound = server.bind(host, port)
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     for add_services in add:
         add_services(server)
@@ -187,10 +194,3 @@ async def _run(settings: ServingSettings, mount: Mount, name: str) -> None:
         await stop.wait()
         log.info("draining", grace_s=settings.grace_s)
     log.info("stopped")
-
-
-def _bind(server: grpc.aio.Server, address: str) -> int:
-    try:
-        return server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"cannot listen on {address}: is it taken?") from error

@@ -59,6 +59,19 @@ class ReportingSettings(Settings):
     )
 
 
+class TransportSettings(Settings):
+    """What carries the calls of every server and channel of a pod: `ORRERY_GRPC_TRANSPORT`."""
+
+    model_config = SettingsConfigDict(env_prefix="ORRERY_", frozen=True)
+
+    grpc_transport: Literal["grpc_h2", "grpcio"] = Field(
+        default="grpc_h2",
+        validation_alias="ORRERY_GRPC_TRANSPORT",
+        description="What carries gRPC: `grpc_h2` is this project's, in the event loop's own thread; `grpcio` is gRPC's"
+        " own, in its threads (docs/decisions/0020-which-transport-ships.md). All ports and channels of a pod use it.",
+    )
+
+
 class BackendSettings(Settings):
     """How a pod's channels to other pods are protected: `ORRERY_BACKEND_…`."""
 

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from gateway.serving.environment import File, ListenAddress, Settings
 from gateway.serving.processors import cpu_quota
-from gateway.serving.settings import PROJECT_ROOT, ServingSettings
+from gateway.serving.settings import PROJECT_ROOT, ServingSettings, TransportSettings
 
 # What `make asteroid-kernel` writes.
 ASTEROID_KERNEL: Final = PROJECT_ROOT / "var" / "kernels" / "sb441-n16-1550-2650.bsp"
@@ -65,4 +65,4 @@ class SimulationSettings(KernelSettings, ServingSettings):
     )
 
 
-SETTINGS: Final = (SimulationSettings,)
+SETTINGS: Final = (SimulationSettings, TransportSettings)

@@ -14,12 +14,14 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from gateway.serving import reloading, server
 from gateway.serving.roles import METHOD_ROLES, OPEN_TO_ALL
-from gateway.serving.transport import UnsafeSettings
+from gateway.serving.tls import UnsafeSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.certificates import Authority
 from tests.objects import eros
 from tests.pods import running_anomaly, running_front
+
+pytestmark = pytest.mark.transport
 
 READER, SIMULATOR = secrets.token_hex(32), secrets.token_hex(32)
 

@@ -14,6 +14,8 @@ from tests.objects import eros
 from tests.pods import running_anomaly, running_front
 from tests.small_pod import running_broken
 
+pytestmark = pytest.mark.transport
+
 GREEDY, MODEST = secrets.token_hex(32), secrets.token_hex(32)
 CALLERS = ";".join(
     f"{name} reader,simulator sha256:{hashlib.sha256(token.encode()).hexdigest()}"

@@ -12,6 +12,8 @@ from tests.certificates import Authority
 from tests.pods import ANYWHERE
 from tests.small_pod import SERVICE, running_broken
 
+pytestmark = pytest.mark.transport
+
 SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

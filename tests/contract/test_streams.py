@@ -10,6 +10,8 @@ from orrery.inference import InferenceError, v1
 from tests.contract.test_batching import A_AU, ARGUMENT_DEG, I_DEG, NODE_DEG, E, expected, model_server
 from tests.pods import running_anomaly, running_front
 
+pytestmark = pytest.mark.transport
+
 __all__ = ["model_server"]
 
 

@@ -20,7 +20,7 @@ from gateway.serving.settings import (
     BackendSettings,
 )
 from gateway.serving.starting import CannotStart
-from gateway.serving.transport import is_loopback, require_safe
+from gateway.serving.tls import is_loopback, require_safe
 from gateway.simulation.settings import SimulationSettings
 from orrery.inference.v1 import (
     anomaly_service_pb2,

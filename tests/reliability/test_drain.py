@@ -16,6 +16,8 @@ from orrery.inference import v1
 from tests.objects import eros
 from tests.pods import PROJECT_ROOT, free_address
 
+pytestmark = pytest.mark.transport
+
 SERVICE = "orrery.inference.v1.AnomalyService"
 
 

@@ -10,7 +10,7 @@ from gateway.edge.app import _program
 from gateway.edge.certificates import require_usable
 from gateway.edge.render import PAGES, render
 from gateway.edge.settings import EdgeSettings
-from gateway.serving.transport import UnsafeSettings
+from gateway.serving.tls import UnsafeSettings
 from tests.certificates import Authority
 from tests.unit.edge.keys import jwks_of, new_key
 

@@ -13,7 +13,7 @@ from gateway.grpc_h2 import Channel
 from gateway.grpc_h2.client.target import Address, Target
 from gateway.serving import reloading
 from gateway.serving.settings import BackendSettings, ServingSettings
-from gateway.serving.transport import client_tls, server_tls
+from gateway.serving.tls import client_tls, server_tls
 from tests import raw_http2 as wire
 from tests.certificates import Authority
 from tests.echo_server import ECHO, WAIT, serving, serving_by_grpc, status_of, until
@@ -198,7 +198,7 @@ def serves_with(folder, authority, name="pod", *, mutual=False, **options):
         tls_key_file=key,
         client_ca_file=ca if mutual else None,
     )
-    return server_tls(settings), ca
+    return server_tls(settings).contexts(), ca
 
 
 def secure(port, ca, *, server_name=None, certificate=None, key=None):

@@ -6,7 +6,7 @@ import pytest
 from gateway.anomaly.settings import AnomalySettings
 from gateway.front.settings import FrontSettings
 from gateway.serving.settings import BackendSettings
-from gateway.serving.transport import UnsafeSettings, client_tls, require_safe, server_tls
+from gateway.serving.tls import UnsafeSettings, client_tls, require_safe, server_tls
 from orrery.inference.channel import is_loopback
 from tests.certificates import Authority
 
