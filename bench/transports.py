@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gRPC's two transports side by side: what a call costs, and what attacks do. `make bench-transports`.
+
+The same pods run twice, once with each transport; contenders take turns. Attacks are those of
+tests/reliability/test_hostile_connections.py, which writes one line of figures each.
+"""
+
+import asyncio
+import contextlib
+import datetime as dt
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import grpc
+
+from bench.gateway import PREDICT, serving_within
+from bench.pod import _free_address
+from bench.tables import markdown
+from orrery.inference import v1
+
+_ROOT: Final = Path(__file__).resolve().parents[1]
+_REPORT: Final = _ROOT / "docs" / "benchmarks" / "transports.md"
+_VARIABLE: Final = "ORRERY_GRPC_TRANSPORT"
+TRANSPORTS: Final = ("grpc_h2", "grpcio")
+_SCORE: Final = "/orrery.inference.v1.AnomalyService/ScoreAnomalies"
+_ECHO_METHOD: Final = "/bench.Echo/Say"
+_CALLERS: Final = (1, 16, 64)
+_CALLS: Final = 5_000
+_ROUNDS: Final = 3
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_POD: Final = {"echo": "echo", "score": "anomaly", "forwarded": "front", "predict": "front"}
+_WHAT: Final = {
+    "echo": "echo of 100 bytes",
+    "score": "ScoreAnomalies, one object, at the anomaly pod",
+    "forwarded": "the same through the front",
+    "predict": "Predict, one object, through the front, no cache",
+}
+
+_ECHO: Final = """
+import asyncio, sys
+import grpc
+from gateway.serving import loops
+from gateway.serving.transports.choice import chosen
+from gateway.serving.transports.interface import Limits
+async def echo(request, context):
+    return request
+async def main():
+    server = chosen().build_server(Limits(1 << 20, max_streams=1024))
+    server.add_registered_method_handlers("bench.Echo", {"Say": grpc.unary_unary_rpc_method_handler(echo)})
+    host, _, port = sys.argv[1].rpartition(":")
+    server.bind(host, int(port))
+    await server.start()
+    await asyncio.Event().wait()
+loops.run(main())
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pods:
+    """Running pods of one transport: channels and process ids by name."""
+
+    channels: Mapping[str, grpc.aio.Channel]
+    pids: Mapping[str, int]
+
+    def cpu_s(self, *names: str) -> float:
+        """Processor time so far (proc(5): utime and stime)."""
+        total = 0
+        for name in names or self.pids:
+            fields = Path(f"/proc/{self.pids[name]}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / _TICKS_PER_S
+
+    def resident_mb(self, name: str) -> float:
+        """Resident memory."""
+        text = Path(f"/proc/{self.pids[name]}/status").read_text(encoding="utf-8")
+        return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+@contextlib.asynccontextmanager
+async def _running(transport: str) -> AsyncIterator[_Pods]:
+    names = ("model-server", "anomaly", "front", "echo")
+    address = {name: _free_address() for name in names}
+    environment = os.environ | {
+        _VARIABLE: transport,
+        "ORRERY_MODEL_SERVER_ADDRESS": address["model-server"],
+        "ORRERY_MODEL_SERVER_STATUS_ADDRESS": _free_address(),
+        "ORRERY_ANOMALY_ADDRESS": address["anomaly"],
+        "ORRERY_ANOMALY_METRICS_ADDRESS": _free_address(),
+        "ORRERY_FRONT_ADDRESS": address["front"],
+        "ORRERY_FRONT_METRICS_ADDRESS": _free_address(),
+        "ORRERY_FRONT_MODEL_SERVER_ADDRESS": address["model-server"],
+        "ORRERY_FRONT_ANOMALY_ADDRESS": address["anomaly"],
+        "ORRERY_FRONT_SIMULATION_ADDRESS": _free_address(),
+        "ORRERY_FRONT_CACHE_ROWS": "0",
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        pids = {}
+        for name in names:
+            command = ["-c", _ECHO, address["echo"]] if name == "echo" else ["-m", "gateway", name]
+            process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own command; nothing else runs yet
+                [sys.executable, *command],
+                env=environment,
+                cwd=_ROOT,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            stack.callback(process.wait)
+            stack.callback(process.terminate)
+            pids[name] = process.pid
+        channels = {name: await stack.enter_async_context(grpc.aio.insecure_channel(address[name])) for name in names}
+        for service in ("Prediction", "Anomaly"):
+            await serving_within(channels["front"], f"orrery.inference.v1.{service}Service")
+        yield _Pods(channels, pids)
+
+
+def _eros() -> v1.NearEarthObject:
+    elements = v1.OrbitalElements(
+        epoch_tdb_jd=2461000.5,
+        semi_major_axis_au=1.458,
+        eccentricity=0.2228,
+        inclination_deg=10.83,
+        longitude_of_ascending_node_deg=304.27,
+        argument_of_perihelion_deg=178.92,
+        mean_anomaly_deg=310.55,
+    )
+    return v1.NearEarthObject(elements=elements, absolute_magnitude_h=10.39)
+
+
+def _calls(pods: _Pods) -> dict[str, Callable[[], Any]]:
+    item = _eros()
+    score = v1.ScoreAnomaliesRequest(objects=[item]).SerializeToString()
+    predict = v1.PredictRequest(objects=[item]).SerializeToString()
+    questions = {
+        "echo": (_ECHO_METHOD, b"x" * 100),
+        "score": (_SCORE, score),
+        "forwarded": (_SCORE, score),
+        "predict": (PREDICT, predict),
+    }
+    made: dict[str, Callable[[], Any]] = {}
+    for what, (method, request) in questions.items():
+        call: Any = pods.channels[_POD[what]].unary_unary(method)
+        made[what] = partial(call, request, timeout=30.0)
+    return made
+
+
+async def _measure(pods: _Pods, what: str, callers: int) -> tuple[float, float, float]:
+    """Calls a second, and processor time a call (us): of the pod that is asked, and of all pods."""
+    ask = _calls(pods)[what]
+    left = _CALLS
+
+    async def caller() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await ask()
+
+    own_s, all_s, began_s = pods.cpu_s(_POD[what]), pods.cpu_s(), time.perf_counter()
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    took_s = time.perf_counter() - began_s
+    return (
+        _CALLS / took_s,
+        (pods.cpu_s(_POD[what]) - own_s) / _CALLS * 1e6,
+        (pods.cpu_s() - all_s) / _CALLS * 1e6,
+    )
+
+
+async def _costs() -> str:
+    rows, memory = [], []
+    async with contextlib.AsyncExitStack() as stack:
+        running = {name: await stack.enter_async_context(_running(name)) for name in TRANSPORTS}
+        for what, title in _WHAT.items():
+            for callers in _CALLERS:
+                found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in TRANSPORTS}
+                for _ in range(_ROUNDS):
+                    for name, pods in running.items():
+                        found[name].append(await _measure(pods, what, callers))
+                for name, runs in found.items():
+                    rate, own_us, all_us = (median(values) for values in zip(*runs, strict=True))
+                    rows.append((title, callers, name, f"{rate:,.0f}", f"{own_us:,.0f}", f"{all_us:,.0f}"))
+                    sys.stdout.write(f"{rows[-1]}\n")
+                    sys.stdout.flush()
+        for name, pods in running.items():
+            memory.append((name, *(f"{pods.resident_mb(pod):.0f}" for pod in pods.pids)))
+    costs = markdown(("call", "callers", "transport", "calls/s", "us of the asked pod", "us of all pods"), rows)
+    return costs + "\n" + markdown(("resident MB afterwards", "model server", "anomaly", "front", "echo"), memory)
+
+
+def _attacks(transport: str, seconds: float) -> dict[tuple[str, str], str]:
+    """A line of figures by pod and attack."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        environment = os.environ | {_VARIABLE: transport, "ORRERY_TEST_ATTACK_S": f"{seconds:g}"}
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            f"--junitxml={report}",
+            "tests/reliability/test_hostile_connections.py",
+        ]
+        subprocess.run(command, cwd=_ROOT, env=environment, check=False)  # noqa: S603  # our own command
+        found = {}
+        for case in ET.parse(report).iter("testcase"):  # noqa: S314  # our own report
+            broken = "" if case.find("failure") is None else " (**not held**)"
+            for entry in case.iter("property"):
+                place, _, figures = (entry.get("value") or "").partition(": ")
+                pod, _, name = place.partition(" ")
+                found[name, pod] = figures + broken
+    return found
+
+
+def _attack_table(seconds: float) -> str:
+    found = {transport: _attacks(transport, seconds) for transport in TRANSPORTS}
+    places = sorted({place for figures in found.values() for place in figures})
+    rows = [(name, pod, *(found[transport].get((name, pod), "") for transport in TRANSPORTS)) for name, pod in places]
+    return markdown(("attack", "on", *TRANSPORTS), rows)
+
+
+def _main() -> None:
+    seconds = float(os.environ.get("ORRERY_TEST_ATTACK_S", "10"))
+    before = " / ".join(f"{value:.1f}" for value in os.getloadavg())
+    where = (
+        f"{dt.datetime.now(dt.UTC).date()}; {len(os.sched_getaffinity(0))} cores for all pods and the generator"
+        f" (grpc.aio); load average {before} before; Python {sys.version.split()[0]}, grpcio {grpc.__version__}."
+        f" Medians of {_ROUNDS} rounds of {_CALLS:,} calls, transports in turns. Written by `make bench-transports`."
+    )
+    costs = asyncio.run(_costs())
+    attacks = (
+        f"Each attack lasts {seconds:g} s; beside it a bystander asks a real question ten times a second, with a"
+        " deadline of 3 s.\n\n" + _attack_table(seconds)
+    )
+    text = f"# gRPC's two transports\n\n{where}\n\n## What a call costs\n\n{costs}\n## Attacks\n\n{attacks}"
+    _REPORT.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    _main()
