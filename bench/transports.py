@@ -8,6 +8,7 @@ tests/reliability/test_hostile_connections.py, which writes one line of figures 
 import asyncio
 import contextlib
 import datetime as dt
+import json
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from statistics import median
 from typing import Any, Final
 
 import grpc
+from google.protobuf import json_format
 
 from bench.gateway import PREDICT, serving_within
 from bench.pod import _free_address
@@ -123,21 +125,13 @@ async def _running(transport: str) -> AsyncIterator[_Pods]:
         yield _Pods(channels, pids)
 
 
-def _eros() -> v1.NearEarthObject:
-    elements = v1.OrbitalElements(
-        epoch_tdb_jd=2461000.5,
-        semi_major_axis_au=1.458,
-        eccentricity=0.2228,
-        inclination_deg=10.83,
-        longitude_of_ascending_node_deg=304.27,
-        argument_of_perihelion_deg=178.92,
-        mean_anomaly_deg=310.55,
-    )
-    return v1.NearEarthObject(elements=elements, absolute_magnitude_h=10.39)
+def _object() -> v1.NearEarthObject:
+    text = (_ROOT / "client" / "examples" / "named_orbits.json").read_text(encoding="utf-8")
+    return json_format.ParseDict(json.loads(text)[0]["object"], v1.NearEarthObject())
 
 
 def _calls(pods: _Pods) -> dict[str, Callable[[], Any]]:
-    item = _eros()
+    item = _object()
     score = v1.ScoreAnomaliesRequest(objects=[item]).SerializeToString()
     predict = v1.PredictRequest(objects=[item]).SerializeToString()
     questions = {
