@@ -24,6 +24,25 @@ def example(method):
     return json.loads((SOURCES / "examples" / f"{method}.json").read_text(encoding="utf-8"))
 
 
+# A stream that goes on for minutes.
+LONG = example("StreamSimulate")
+LONG["scenario"] |= {"duration_days": 36525, "fidelity": "FIDELITY_AUDIT"}
+
+# An object that meets no planet in the window, which the pod knows only when it has looked: 1I/'Oumuamua, JPL's orbit.
+NEVER_NEAR = {
+    "object": {
+        "designation": "1I",
+        "elements": {
+            "epoch_tdb_jd": 2458080.5, "eccentricity": 1.201133796102373, "inclination_deg": 122.7417062847286,
+            "longitude_of_ascending_node_deg": 24.59690955523242, "argument_of_perihelion_deg": 241.8105360304898,
+            "perihelion_distance_au": 0.2559115812959116, "perihelion_time_tdb_jd": 2458006.0073214,
+        },
+    },
+    "from_tdb_jd": 2458081,
+    "to_tdb_jd": 2458200,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Reply:
     """An HTTP reply, headers in small letters."""

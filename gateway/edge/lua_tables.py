@@ -43,6 +43,8 @@ def lua_tables(methods: Iterable[RestMethod], max_body_bytes: int) -> str:
         if rest.body is not None:
             entry["message"] = rest.body.name
             _add_message(rest.body, messages)
+        if rest.in_query:
+            entry["in_query"] = True
         table, key = (patterns, _lua_pattern(rest)) if rest.variables else (paths, rest.path)
         table.setdefault(key, {})[rest.verb] = entry
     schema = {

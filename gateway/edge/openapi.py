@@ -25,8 +25,13 @@ Refusals are problem documents (RFC 9457) that name every wrong field. A deadlin
 
 _STREAMED: Final = """
 
-One JSON object a line (`application/x-ndjson`), or server-sent events for `accept: text/event-stream`; each is a \
-`{name}`. A stream that failed after it began ends early, and its HTTP trailer `grpc-status` is not 0."""
+One JSON object a line (`application/x-ndjson`), or server-sent events for `accept: text/event-stream`. Each is a \
+`{name}`, but for the last, which says how the call ended: `{{"complete": true}}` (`StreamEnd`), or the problem \
+document (`Problem`) that a refusal before the first message would have been. A stream without either was cut off."""
+_BY_GET: Final = """
+
+The same as the POST, for a browser's `EventSource`, which can send nothing else: `request` is the request as JSON. \
+Close the `EventSource` at the last event, or it will ask again."""
 
 _PROBLEM: Final[Document] = {
     "type": "object",
@@ -55,6 +60,12 @@ _PROBLEM: Final[Document] = {
         },
         "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
     },
+}
+_STREAM_END: Final[Document] = {
+    "type": "object",
+    "description": "The last line, or the last event, of a stream whose call succeeded.",
+    "required": ["complete"],
+    "properties": {"complete": {"const": True}},
 }
 _REFUSALS: Final[Mapping[str, str]] = {
     "400": "Fields are unknown, of a wrong type or out of their bounds; `errors` names every one.",
@@ -115,7 +126,7 @@ def document(comments: Mapping[str, str], examples: Mapping[str, Any]) -> Docume
         ],
         "paths": paths,
         "components": {
-            "schemas": dict(sorted((schemas.components | {"Problem": _PROBLEM}).items())),
+            "schemas": dict(sorted((schemas.components | {"Problem": _PROBLEM, "StreamEnd": _STREAM_END}).items())),
             "responses": {
                 f"Refusal{status.capitalize()}": _refusal(status, told) for status, told in _REFUSALS.items()
             },
@@ -131,8 +142,10 @@ def _operation(
     told = comments.get(method.full_name, method.name)
     if rest.streams:
         told += _STREAMED.format(name=method.output_type.name)
+    if rest.in_query:
+        told += _BY_GET
     operation: Document = {
-        "operationId": method.name,
+        "operationId": f"{method.name}ByGet" if rest.in_query else method.name,
         "tags": [method.containing_service.name],
         "summary": told.partition(". ")[0].partition("\n")[0].removesuffix("."),
         "description": told,
@@ -161,6 +174,11 @@ def _parameters(rest: RestMethod, schemas: Schemas) -> list[Document]:
     ]
     if rest.body is not None:
         return named
+    if rest.in_query:
+        schema = schemas.of_message(rest.method.input_type, reply=False)
+        return [
+            {"name": "request", "in": "query", "required": True, "content": {"application/json": {"schema": schema}}}
+        ]
     simple = [field for field in fields.values() if field.message_type is None and field.name not in rest.variables]
     return named + [
         {"name": field.name, "in": "query", "schema": schemas.of_field(field, reply=False)} for field in simple

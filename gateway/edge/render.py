@@ -26,6 +26,7 @@ OPENAPI: Final = PROJECT_ROOT / "docs" / "openapi.json"
 _FILTERS: Final = {
     "edge.lua": ("problem", "paths", "edge"),
     "body.lua": ("problem", "paths", "strict_json", "body"),
+    "stream.lua": ("problem", "stream"),
 }
 HEALTH_INTERVAL_S: Final = 1.0
 # Bad answers, after which a front gets no more calls.

@@ -47,6 +47,11 @@ class RestMethod:
         return bool(self.method.server_streaming)
 
     @property
+    def in_query(self) -> bool:
+        """Whether the request is JSON in the query, `?request=...`: the GET form of a stream, for EventSource."""
+        return self.streams and self.body is None
+
+    @property
     def pattern(self) -> str:
         """The path as a regular expression (RE2)."""
         return _VARIABLE.sub("[^/]+", self.path)

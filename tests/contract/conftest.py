@@ -5,7 +5,9 @@ import pytest
 
 from gateway import up
 from orrery.inference import InferenceClient
+from tests.edges import ask, example, running_edge, until
 from tests.pods import PROJECT_ROOT, free_settings
+from tests.processes import pod_process
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,16 @@ def client(stack):
     """A client of the running system."""
     with InferenceClient(stack["front"], timeout_s=20.0) as asking:
         yield asking
+
+
+@pytest.fixture
+def expendable(stack, tmp_path):
+    """(edge, front, simulation pod) whose processes a test may kill."""
+    behind = {f"{pod.upper()}_ADDRESS": stack[pod] for pod in ("model_server", "anomaly", "feedback")}
+    with (
+        pod_process("simulation", WORKERS=1) as simulation,
+        pod_process("front", SIMULATION_ADDRESS=simulation.address, GRACE_S=1, **behind) as front,
+        running_edge(tmp_path, [front.address]) as edge,
+    ):
+        until(lambda: ask(edge.address, "/api/simulate", example("Simulate")).status == 200, seconds=60)
+        yield edge.address, front, simulation

@@ -2,11 +2,7 @@
 """Two fronts behind one Envoy: one of them dies, drains, hangs or comes back, and no caller notices."""
 
 import concurrent.futures
-import contextlib
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import grpc
@@ -15,44 +11,17 @@ import pytest
 from orrery.inference import v1
 from tests.edges import JSON, ask, example, problem_of, running_edge
 from tests.objects import eros
-from tests.pods import PROJECT_ROOT, free_address
+from tests.processes import pod_process
 
 ONE = v1.PredictRequest(objects=[eros()])
 EROS = example("Predict")
 
 
-class Front:
-    """A front as a process of its own, before the backends of the running system."""
-
-    def __init__(self, stack):
-        self.address = free_address()
-        settings = {"ADDRESS": self.address, "METRICS_ADDRESS": free_address(), "GRACE_S": "5"}
-        for backend in ("model_server", "anomaly", "simulation", "feedback"):
-            settings[f"{backend.upper()}_ADDRESS"] = stack[backend]
-        self._settings = os.environ | {f"ORRERY_FRONT_{name}": value for name, value in settings.items()}
-        self.start()
-
-    def start(self):
-        command = [sys.executable, "-m", "gateway", "front"]
-        self.process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=self._settings, stderr=subprocess.DEVNULL)
-
-    def signal(self, signum):
-        self.process.send_signal(signum)
-
-    def gone(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
 @pytest.fixture
 def fronts(stack):
-    with contextlib.ExitStack() as ending:
-        both = []
-        for _ in range(2):
-            both.append(Front(stack))
-            ending.callback(both[-1].gone)
-        yield both
+    backends = {f"{pod.upper()}_ADDRESS": stack[pod] for pod in ("model_server", "anomaly", "simulation", "feedback")}
+    with pod_process("front", GRACE_S=5, **backends) as one, pod_process("front", GRACE_S=5, **backends) as other:
+        yield [one, other]
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@
 local MOST_NAMED = 100
 -- The byte order mark that some editors and spreadsheets put before a text.
 local UTF8_MARK = "\239\187\191"
+-- To the filter behind this one, which makes a stream's trailers a part of its body.
+local GRPC_WEB = "application/grpc-web+proto"
 
 -- The body without a byte order mark, which RFC 8259 (section 8.1) lets a parser ignore and the transcoder does not.
 local function text_of(handle)
@@ -29,6 +31,7 @@ function envoy_on_request(handle)
   if text ~= "" then found = strict.violations(text, method.message, schema, MOST_NAMED) end
   if #found > 0 then
     local document = problem.document(400, problem.invalid(found), id)
-    handle:respond({[":status"] = "400", ["content-type"] = problem.CONTENT_TYPE}, document)
+    return handle:respond({[":status"] = "400", ["content-type"] = problem.CONTENT_TYPE}, document)
   end
+  if method.stream then handle:headers():replace("content-type", GRPC_WEB) end
 end

@@ -3,6 +3,12 @@
 -- streams on the way out. gRPC and gRPC-Web pass untouched.
 
 local HERE = "orrery.edge"
+local EVENTS, LINES = "text/event-stream", "application/x-ndjson"
+-- google.rpc.Code
+local OK, UNKNOWN = 0, 2
+-- Of the header grpc-timeout.
+local UNITS_MS = {H = 3600e3, M = 60e3, S = 1e3, m = 1, u = 1e-3, n = 1e-6}
+local LONGEST_MS, BEYOND_DEADLINE_MS = 3700e3, 1000
 
 local function answer(handle, status, told, headers)
   local all = {[":status"] = tostring(status), ["content-type"] = problem.CONTENT_TYPE}
@@ -38,6 +44,37 @@ local function mend_request_id(headers)
   end
 end
 
+-- The request in the query of a GET, `?request=<JSON, percent-encoded>`; or nil, and what is wrong.
+local function request_in(query)
+  local request
+  for name, value in query:gmatch("([^?&=]+)=?([^&]*)") do
+    if name ~= "request" then return nil, {name, "is no parameter of this path; `request` is: the request as JSON"} end
+    if request then return nil, {name, "is given twice"} end
+    request = value:gsub("+", " "):gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end)
+  end
+  if request and request ~= "" then return request end
+  return nil, {"request", "is required in the query: the request as JSON, percent-encoded"}
+end
+
+-- Makes the GET of a stream, the one thing that EventSource can send, the POST that it stands for, or refuses it.
+local function make_post(handle, headers, path)
+  local request, wrong = request_in((headers:get(":path") or ""):sub(#path + 1))
+  if not request then return answer(handle, 400, problem.invalid({wrong})) end
+  headers:replace(":method", "POST")
+  headers:replace(":path", path)
+  headers:replace("content-type", "application/json")
+  handle:body(true):setBytes(request)
+end
+
+-- The front ends a call at its deadline. Envoy waits a little longer, so that a stream ends with the front's reason and is
+-- not cut off; a front that hangs does not hold the caller.
+local function outlast_deadline(headers)
+  local digits, unit = (headers:get("grpc-timeout") or ""):match("^(%d+)([HMSmun])$")
+  if not digits or #digits > 8 then return end
+  local wait_ms = math.min(tonumber(digits) * UNITS_MS[unit], LONGEST_MS) + BEYOND_DEADLINE_MS
+  headers:replace("x-envoy-upstream-rq-timeout-ms", ("%d"):format(wait_ms))
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   mend_request_id(headers)
@@ -60,9 +97,11 @@ function envoy_on_request(handle)
     return refuse(handle, 405, {allow = allowed(methods)})
   end
   if method.stream then
-    local sse = (headers:get("accept") or ""):find("text/event-stream", 1, true)
-    metadata:set(HERE, "stream", sse and "text/event-stream" or "application/x-ndjson")
+    local wants_events = (headers:get("accept") or ""):find(EVENTS, 1, true)
+    metadata:set(HERE, "stream", wants_events and EVENTS or LINES)
+    outlast_deadline(headers)
   end
+  if method.in_query then return make_post(handle, headers, path) end
   if not method.message then return end
   if media ~= "" and not media:find("^application/json%s*;?") then
     return refuse(handle, 415)
@@ -93,13 +132,43 @@ local function told_by(handle, status)
     local body = handle:body()
     return problem.refusal(status, body and body:getBytes(0, math.min(body:length(), 1000)))
   end
-  local told = problem.of_status(code, headers:get("grpc-status-details-bin"), headers:get("grpc-message"))
-  if not told.reason then
-    -- A refusal from below the front's own code has no details: its words name the field.
-    local plain = problem.refusal(status, told.detail)
-    told.reason, told.violations = plain.reason, plain.violations
+  return problem.of_status(code, headers:get("grpc-status-details-bin"), headers:get("grpc-message"))
+end
+
+-- The trailers in a last frame of gRPC-Web: the byte 128, four bytes of length, "name:value\r\n" for each. Nil for any
+-- other piece of a stream: JSON and events do not begin with this byte.
+local function trailers_in(piece)
+  if piece:length() < 5 or piece:getBytes(0, 1) ~= "\128" then return nil end
+  local trailers = {}
+  local text = piece:getBytes(5, piece:length() - 5)
+  for name, value in text:gmatch("([^\r\n:]+):([^\r\n]*)") do trailers[name] = value end
+  return trailers
+end
+
+-- The last line of a stream, or its last event, from its trailers: how the call ended.
+local function end_of_stream(trailers, seen)
+  local code = tonumber(trailers["grpc-status"] or "") or UNKNOWN
+  local document = '{"complete":true}'
+  if code ~= OK then
+    local told = problem.of_status(code, trailers["grpc-status-details-bin"], trailers["grpc-message"])
+    document = problem.document(problem.http_status(code), told, seen.id ~= "" and seen.id or nil)
   end
-  return told
+  return seen.stream == EVENTS and "data: " .. document .. "\n\n" or document .. "\n"
+end
+
+-- Lets a stream through, and says at its end how the call ended. A stream that breaks has no trailers, and so no end.
+local function follow(handle, seen)
+  local ended
+  for piece in handle:bodyChunks() do
+    local trailers = trailers_in(piece)
+    if trailers then
+      ended = trailers["grpc-status"]
+      piece:setBytes(end_of_stream(trailers, seen))
+    end
+  end
+  -- The gRPC-Web filter has emptied them. The access log reads this one, and callers may.
+  local trailers = ended and handle:trailers()
+  if trailers then trailers:add("grpc-status", ended) end
 end
 
 function envoy_on_response(handle)
@@ -121,6 +190,13 @@ function envoy_on_response(handle)
     headers = handle:headers()
   elseif seen.stream then
     headers:replace("content-type", seen.stream)
+    local code = headers:get("grpc-status")
+    if code then
+      -- A stream without a message has its trailers here.
+      handle:body(true):setBytes(end_of_stream({["grpc-status"] = code}, seen))
+      headers = handle:headers()
+    end
   end
   for _, name in ipairs(GRPC_HEADERS) do headers:remove(name) end
+  if status < 400 and seen.stream then follow(handle, seen) end
 end

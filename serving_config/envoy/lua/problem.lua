@@ -19,7 +19,9 @@ local REFUSALS = {
   [415] = {"INVALID_ARGUMENT", "UNSUPPORTED_MEDIA_TYPE", "requests are JSON: content-type application/json"},
   [429] = {"RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED", "too many requests from this address"},
   [431] = {"RESOURCE_EXHAUSTED", "REQUEST_TOO_LARGE", "the request's headers are too large"},
+  [499] = {"CANCELLED", "CANCELLED", "the call was cancelled"},
   [500] = {"INTERNAL", "INTERNAL", "internal error"},
+  [501] = {"UNIMPLEMENTED", "NO_SUCH_METHOD", "the gateway does not have this method"},
   [502] = {"UNAVAILABLE", "BACKEND_UNAVAILABLE", "the gateway's front is unavailable; try again"},
   [503] = {"UNAVAILABLE", "BACKEND_UNAVAILABLE", "the gateway's front is unavailable; try again"},
   [504] = {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "the deadline passed before the answer was ready"},
@@ -31,6 +33,13 @@ local CODES = {
   "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
   "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
 }
+-- Their HTTP statuses, those that Envoy's transcoder gives to a call that is no stream.
+local HTTP_STATUSES = {[0] = 200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401}
+
+-- The HTTP status of a gRPC status.
+function problem.http_status(code)
+  return HTTP_STATUSES[code] or 500
+end
 
 local ESCAPES = {['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t"}
 
@@ -211,11 +220,16 @@ local DETAILS = {
   end,
 }
 
+-- The form of `grpc-message` (gRPC over HTTP/2, "Percent-Encoded").
+local function percent_decoded(text)
+  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
 -- What a gRPC status says.
 --   code: number; details: the header grpc-status-details-bin, or nil; words: the header grpc-message, or nil.
 function problem.of_status(code, details, words)
   local name = CODES[code] or "UNKNOWN"
-  local told = {code = name, reason = nil, detail = words or "", metadata = {}, violations = {}}
+  local told = {code = name, reason = nil, detail = percent_decoded(words or ""), metadata = {}, violations = {}}
   for number, value in fields(from_base64(details or "")) do
     if number == 2 then
       told.detail = value
@@ -225,6 +239,12 @@ function problem.of_status(code, details, words)
       local read = DETAILS[(any[1] or ""):match("google%.rpc%.(%w+)$")]
       if read then read(told, any[2] or "") end
     end
+  end
+  if not told.reason then
+    -- A status from below the servers' own code has no details: its words may name a field.
+    local plain = problem.refusal(problem.http_status(code), told.detail)
+    told.reason, told.violations = plain.reason, plain.violations
+    if told.detail == "" then told.detail = plain.detail end
   end
   return told
 end

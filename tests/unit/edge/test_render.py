@@ -79,7 +79,7 @@ def test_it_can_run_somewhere_else(tmp_path):
     assert "/etc/envoy/protos.binpb" in text
     assert str(tmp_path) not in text
     assert {path.name for path in tmp_path.iterdir()} == {
-        "envoy.yaml", "edge.lua", "body.lua", "protos.binpb", *(page.file for page in PAGES)
+        "envoy.yaml", "edge.lua", "body.lua", "stream.lua", "protos.binpb", *(page.file for page in PAGES)
     }  # fmt: skip
 
 

@@ -56,17 +56,13 @@ async function simulate(api: Api, object: NearEarthObject, column: HTMLElement, 
   const durationDays = form.querySelector<HTMLInputElement>("#duration")!.valueAsNumber;
   const fidelity = Number(form.querySelector<HTMLSelectElement>("#fidelity")!.value) as Fidelity;
   const request = create(SimulateRequestSchema, { scenario: { object, durationDays, fidelity } });
-  let complete = false;
   for await (const { update } of api.simulate(request, signal)) {
     if (update.case === "progress") showProgress(column, update.value.fractionDone);
     if (update.case === "closeApproach") {
       const { body, distanceKm, timeTdbJd } = update.value;
       addLine(column, `${Body[body]} at ${Math.round(distanceKm)} km, TDB JD ${timeTdbJd.toFixed(3)}`);
     }
-    complete = update.case === "result";
   }
-  // REST reports a failure after the first message in an HTTP trailer, which fetch does not show.
-  if (!complete) throw new Error("the stream ended before its result");
   showProgress(column, 1);
 }
 

@@ -13,6 +13,9 @@ interface Problem {
   errors?: FieldViolation[];
 }
 
+/** The last line of a stream: a message of the contract has neither of these. */
+type End = Partial<Problem> & { complete?: true };
+
 // A newer server may have more fields.
 const LENIENT = { ignoreUnknownFields: true };
 
@@ -25,8 +28,7 @@ export function rest(edge: string): Api {
       throw error instanceof TypeError ? new NoReply(edge) : error;
     });
     if (reply.ok) return reply;
-    const problem: Problem = await reply.json();
-    throw new Refusal(problem.reason, problem.detail, problem.errors ?? []);
+    throw refusal(await reply.json());
   }
 
   return {
@@ -36,9 +38,19 @@ export function rest(edge: string): Api {
     },
     async *simulate(request, signal) {
       const reply = await post("/api/simulate/stream", SimulateRequestSchema, request, within(300_000, signal));
-      for await (const line of lines(reply.body!)) yield fromJsonString(SimulateUpdateSchema, line, LENIENT);
+      for await (const line of lines(reply.body!)) {
+        const { complete, reason } = JSON.parse(line) as End;
+        if (complete) return;
+        if (reason) throw refusal(JSON.parse(line));
+        yield fromJsonString(SimulateUpdateSchema, line, LENIENT);
+      }
+      throw new Error("the stream was cut off");
     },
   };
+}
+
+function refusal(problem: Problem): Refusal {
+  return new Refusal(problem.reason, problem.detail, problem.errors ?? []);
 }
 
 /** A signal that also aborts after some time. */
