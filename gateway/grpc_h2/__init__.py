@@ -6,6 +6,7 @@ back-pressure (`flow`). `server/` serves calls, `client/` makes them.
 """
 
 from gateway.grpc_h2.client import Call, Channel
+from gateway.grpc_h2.errors import InvalidMetadata, MessageTooLarge, ReplyTooLarge, TooMuchMetadata
 from gateway.grpc_h2.server import Server
 
-__all__ = ["Call", "Channel", "Server"]
+__all__ = ["Call", "Channel", "InvalidMetadata", "MessageTooLarge", "ReplyTooLarge", "Server", "TooMuchMetadata"]

@@ -9,7 +9,8 @@ from typing import Final
 
 import grpc
 
-from gateway.grpc_h2.wire import Framed, Malformed, MessageDecoder
+from gateway.grpc_h2.errors import Malformed
+from gateway.grpc_h2.wire import Framed, MessageDecoder
 
 # Of what is sent, what may wait in the connection before whoever writes has to.
 _MOST_QUEUED: Final = 64 * 1024

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""gRPC's words in HTTP/2: metadata, timeouts, statuses, framed messages.
+"""What gRPC puts into HTTP/2: timeouts, statuses, framed messages. `metadata` has the rest of its headers.
 
 https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
 
-import base64
-import binascii
 import re
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable
 from math import ceil
 from typing import Final
 
 import grpc
 
+from gateway.grpc_h2.errors import Malformed, TooLarge
 from gateway.grpc_h2.session_events import Headers
 
-Metadata = tuple[tuple[str, str | bytes], ...]
 Framed = tuple[bool, bytes]
 """A message as it came, and whether it is compressed."""
 
@@ -40,63 +37,15 @@ _PREFIX: Final = struct.Struct(">BI")
 _UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _MOST_TIMEOUT: Final = 10**8
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
-# What zlib is told of each encoding.
-_WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
-# Of HTTP/2 and of gRPC itself; the rest is the caller's metadata.
-_NOT_METADATA: Final = frozenset(
-    {
-        b"te",
-        b"content-type",
-        b"grpc-timeout",
-        b"grpc-encoding",
-        b"grpc-accept-encoding",
-        b"grpc-status",
-        b"grpc-message",
-    }
-)
-# HPACK's library sends no more than 64 KB of headers, and no client expects as much.
+# zlib's `wbits` of each encoding.
+WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+# Of details; percent-encoded they may be three times as many bytes.
 _MOST_DETAILS: Final = 2_000
-_MOST_TRAILER_BYTES: Final = 32 * 1024
-_MOST_TRAILERS: Final = 100
 # Parts that are smaller are kept together, in pieces of about so many bytes.
 _SMALL_PART: Final = 4 * 1024
 _MOST_COALESCED: Final = 64 * 1024
 # What `grpc-message` has percent-encoded; HTTP/2 allows no blank at either end of a value (RFC 9113, 8.2.1).
 _UNPRINTABLE: Final = re.compile(rb"[^\x20-\x24\x26-\x7e]|\A\x20|\x20\Z")
-
-
-class Malformed(Exception):
-    """A request that is none; the code and the sentence are for its sender."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-        self.details = details
-
-
-def metadata_of(headers: Headers) -> Metadata:
-    """The caller's metadata; values of `-bin` keys as bytes.
-
-    Raises:
-        Malformed: a value is no text, or no base64.
-    """
-    try:
-        return tuple(
-            (name.decode("ascii"), _bytes_of(value) if name.endswith(b"-bin") else value.decode("ascii"))
-            for name, value in headers
-            if name not in _NOT_METADATA and not name.startswith(b":")
-        )
-    except (UnicodeDecodeError, binascii.Error) as error:
-        raise Malformed(
-            grpc.StatusCode.INVALID_ARGUMENT, "headers must be ASCII, and base64 where their names end in -bin"
-        ) from error
-
-
-def header_of(key: str, value: str | bytes) -> tuple[bytes, bytes]:
-    """Metadata of ours."""
-    if key.endswith("-bin"):
-        return key.encode("ascii"), base64.b64encode(value.encode() if isinstance(value, str) else value).rstrip(b"=")
-    return key.encode("ascii"), value.encode("ascii") if isinstance(value, str) else value
 
 
 def timeout_s(text: bytes) -> float:
@@ -115,7 +64,7 @@ def timeout_s(text: bytes) -> float:
 
 
 def timeout_text(left_s: float) -> bytes:
-    """What `grpc-timeout` says of so many seconds: eight digits at most, rounded up."""
+    """The value of `grpc-timeout` for so many seconds: eight digits at most, rounded up."""
     left_us = max(1, ceil(left_s * 1e6))
     for unit, units_us in ((b"u", 1), (b"m", 1_000), (b"S", 1_000_000)):
         if (count := -(-left_us // units_us)) < _MOST_TIMEOUT:
@@ -123,25 +72,18 @@ def timeout_text(left_s: float) -> bytes:
     return b"%dS" % (_MOST_TIMEOUT - 1)
 
 
-def trailers(code: grpc.StatusCode, details: str, metadata: Iterable[tuple[str, str | bytes]]) -> Headers:
-    """How a call ended; of what is too much for trailers as much as fits."""
-    said = [(b"grpc-status", b"%d" % code.value[0])]
+def status_headers(code: grpc.StatusCode, details: str) -> Headers:
+    """How a call ended; of its details at most 2,000 characters."""
+    status = [(b"grpc-status", b"%d" % code.value[0])]
     if details:
         text = details[:_MOST_DETAILS].encode(errors="replace")
-        said.append((b"grpc-message", _UNPRINTABLE.sub(lambda byte: b"%%%02X" % byte[0][0], text)))
-    left = _MOST_TRAILER_BYTES
-    for key, value in metadata:
-        name, content = header_of(key, value)
-        left -= len(name) + len(content)
-        if left < 0 or len(said) >= _MOST_TRAILERS:
-            break
-        said.append((name, content))
-    return said
+        status.append((b"grpc-message", _UNPRINTABLE.sub(lambda byte: b"%%%02X" % byte[0][0], text)))
+    return status
 
 
-def prefix(message: bytes) -> bytes:
+def prefix(message: bytes, *, compressed: bool = False) -> bytes:
     """What goes before a message of ours."""
-    return _PREFIX.pack(0, len(message))
+    return _PREFIX.pack(compressed, len(message))
 
 
 class MessageDecoder:
@@ -157,7 +99,7 @@ class MessageDecoder:
         Raises:
             Malformed: the encoding is not known.
         """
-        if encoding not in (None, b"identity", *_WINDOW_BITS):
+        if encoding not in (None, b"identity", *WINDOW_BITS):
             raise Malformed(grpc.StatusCode.UNIMPLEMENTED, "this server knows grpc-encoding identity, deflate and gzip")
         self.buffered = 0
         self._encoding = encoding
@@ -213,7 +155,7 @@ class MessageDecoder:
             return
         compressed, size = _PREFIX.unpack(self._take(_PREFIX.size))
         if size > self._max_bytes:
-            raise self._too_large(size)
+            raise TooLarge(size, self._max_bytes)
         self._compressed, self._size = bool(compressed), size
 
     def _take(self, size: int) -> bytes:
@@ -240,27 +182,15 @@ class MessageDecoder:
         compressed, message = framed
         if not compressed:
             return message
-        if self._encoding not in _WINDOW_BITS:
+        if self._encoding not in WINDOW_BITS:
             raise Malformed(grpc.StatusCode.INTERNAL, "a compressed message without a grpc-encoding")
-        inflater = zlib.decompressobj(_WINDOW_BITS[self._encoding])
+        inflater = zlib.decompressobj(WINDOW_BITS[self._encoding])
         try:
             plain = inflater.decompress(message, self._max_bytes + 1)
         except zlib.error as error:
             raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed") from error
         if len(plain) > self._max_bytes:
-            raise self._too_large(len(plain))
+            raise TooLarge(len(plain), self._max_bytes)
         if not inflater.eof:
             raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed")
         return plain
-
-    def _too_large(self, size: int) -> Malformed:
-        return Malformed(
-            grpc.StatusCode.RESOURCE_EXHAUSTED,
-            f"a message of {size} bytes: at most {self._max_bytes} are taken",
-        )
-
-
-def _bytes_of(value: bytes) -> bytes:
-    # Several values may be joined by commas; base64 comes with or without its padding.
-    parts = (part.strip() for part in value.split(b","))
-    return b",".join(base64.b64decode(part + b"=" * (-len(part) % 4), validate=True) for part in parts)

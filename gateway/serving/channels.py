@@ -28,7 +28,7 @@ from gateway.serving.transports.interface import Channel
 def open_channel(address: str, max_message_bytes: int, security: BackendSettings | None = None) -> Channel:
     """A channel that balances over all addresses of a name, and comes back within a second.
 
-    Every method behind the front is idempotent: a call that found no server, or lost it, is tried again.
+    A call that no server has seen is tried again; one that lost its server, where its method is idempotent.
 
     Args:
         address: a gRPC target: "127.0.0.1:50052", "dns:///anomaly.orrery.svc:50052". "plaintext:" before it makes an

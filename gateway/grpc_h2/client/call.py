@@ -1,295 +1,164 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One call: attempt after attempt until one has ended for good, within one deadline (gRFC A6)."""
+"""One call: attempt after attempt until one has ended for good."""
 
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from gateway.grpc_h2.client.attempt import Attempt, NoStreamLeft
-from gateway.grpc_h2.client.ended import CANCELLED, TOO_LATE, Ended
+from gateway.grpc_h2.client.ended import LOCALLY_CANCELLED, Ended, by_malformed
+from gateway.grpc_h2.client.retrying import Retries
+from gateway.grpc_h2.client.state import CallState
+from gateway.grpc_h2.compression import framed
+from gateway.grpc_h2.errors import Malformed, MessageTooLarge
 from gateway.grpc_h2.session_events import Headers
-from gateway.grpc_h2.wire import header_of, timeout_text
+from gateway.grpc_h2.wire import prefix, timeout_text
 
 if TYPE_CHECKING:
-    from gateway.grpc_h2.client.channel import Channel
     from gateway.grpc_h2.client.connection import Connection
 
-T = TypeVar("T")
 
-# An attempt that found no server, or lost it, before the server began to answer.
-_MOST_ATTEMPTS: Final = 4
-_FIRST_BACKOFF_S: Final = 0.05
-_MOST_BACKOFF_S: Final = 0.5
-# What a server has refused to look at is asked again at once, so often.
-_MOST_UNSEEN: Final = 2
-# Of a stream of requests, what is kept to be said again; after more there is no other attempt.
-_MOST_KEPT_BYTES: Final = 256 * 1024
+class Call(CallState):
+    """A call under way."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
-class Method:
-    """What is called, and how its messages are written and read.
+    # What its attempt reports.
 
-    Attributes:
-        headers: of every call.
-        serialise: makes bytes of a request; None where they are.
-        parse: makes a reply of bytes; None where they are to stay.
-    """
+    def answered(self) -> None:
+        """The server has begun to answer: from here on nothing is sent again."""
+        self._contents = None
+        self._wake()
 
-    headers: Headers
-    serialise: Callable[[Any], bytes] | None
-    parse: Callable[[bytes], Any] | None
-
-
-class Call(AsyncIterator[Any]):
-    """A call; iterating gives its replies."""
-
-    def __init__(
-        self,
-        channel: Channel,
-        method: Method,
-        timeout_s: float | None,
-        metadata: Sequence[tuple[str, str | bytes]] | None,
-        *,
-        request: Any = None,
-        requests: AsyncIterable[Any] | None = None,
-    ) -> None:
-        """Nothing is sent before `start`, or before the first reply is asked for.
-
-        Args:
-            channel: gives connections.
-            method: to call.
-            timeout_s: for all of it; None for as long as it takes.
-            metadata: of ours.
-            request: the only one, unless there are
-            requests: a stream of them.
-
-        Raises:
-            grpc.aio.AioRpcError: the request is too large.
-        """
-        self._channel = channel
-        self._method = method
-        self._said = [header_of(key, value) for key, value in metadata or ()]
-        self._attempt: Attempt | None = None
-        self._over: Ended | None = None
-        self._failures = self._unseen = self._kept_bytes = 0
-        # What was sent, as long as it may have to be sent again; and whether that is all.
-        self._kept: list[bytes] | None = [] if requests is not None else [self._content(request)]
-        self._is_whole = requests is None
-        self._requests = requests
-        self._writer: asyncio.Task[None] | None = None
-        self._under_way = None if requests is None else asyncio.Event()
-        self._broken: Exception | None = None
-        self._waiting: asyncio.Timeout | None = None
-        channel.tally.begin()
-        self._loop = asyncio.get_running_loop()
-        self._deadline_s = None if timeout_s is None else self._loop.time() + timeout_s
-        self._timer = None if timeout_s is None else self._loop.call_later(timeout_s, self._run_out)
-
-    def start(self) -> None:
-        """Send its one request now, if there is a connection; who does not await it then, cancels it."""
-        if (connection := self._channel.pick()) is not None:
-            try:
-                self._attempt = self._attempt_on(connection)
-            except ValueError:
-                # Of metadata that are too much.
-                self._end(CANCELLED)
-                raise
-
-    def __del__(self) -> None:
-        # A task that is cancelled before its first step never awaits what it was given.
-        if hasattr(self, "_timer") and self._over is None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._end, CANCELLED)
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        """The one reply; see `only`."""
-        return self.only().__await__()
-
-    async def only(self) -> Any:
-        """The one reply.
-
-        Raises:
-            grpc.aio.AioRpcError: there is none.
-        """
-        try:
-            while True:
-                if self._attempt is None:
-                    self._attempt = await self._begin()
-                attempt = self._attempt
-                ended = await attempt.end_of_it()
-                if ended.code is grpc.StatusCode.OK:
-                    break
-                self._attempt = None
-                await self._before_another(ended, attempt)
-            replies = []
-            while (framed := await attempt.next_answer()) is not None:
-                replies.append(framed)
-            if len(replies) != 1:
-                raise Ended(grpc.StatusCode.INTERNAL, f"{len(replies)} answers to a call that has one").error()
-            self._end(ended)
-            return self._reply(attempt, replies[0])
-        finally:
-            self._end(CANCELLED)
-
-    async def __anext__(self) -> Any:
-        if self._requests is not None and self._under_way is not None and self._writer is None:
-            self._writer = self._loop.create_task(self._write(self._requests, self._under_way))
-        try:
-            while True:
-                if self._attempt is None:
-                    self._attempt = await self._begin()
-                    if self._under_way is not None:
-                        self._under_way.set()
-                attempt = self._attempt
-                framed = await attempt.next_answer()
-                if framed is not None:
-                    return self._reply(attempt, framed)
-                ended = await attempt.end_of_it()
-                if ended.code is grpc.StatusCode.OK:
-                    break
-                self._attempt = None
-                await self._before_another(ended, attempt)
-        except BaseException:
-            # Whatever it was, nobody will read more.
-            self._end(CANCELLED)
-            raise
-        self._end(ended)
-        raise StopAsyncIteration
-
-    def cancel(self) -> None:
-        """End it, wherever it is."""
-        self._end(CANCELLED)
+    def attempt_ended(self, attempt: Attempt, ended: Ended) -> None:
+        """An attempt is over: so is the call, or there is another one."""
+        if attempt is not self._attempt or self._over is not None:
+            return
+        if ended.code is grpc.StatusCode.OK or not self._try_again(ended, attempt):
+            self._end(self._checked(attempt, ended))
 
     # Attempts
 
-    async def _begin(self) -> Attempt:
-        """The next attempt."""
-        while True:
-            if self._over is not None:
-                raise self._broken or self._over.error()
+    def _start(self) -> None:
+        """Send what there is now, if there is a connection."""
+        if self._over is None and not ((connection := self._channel.pick()) and self._attempt_on(connection)):
+            self._drive(0.0)
+
+    def _drive(self, after_s: float) -> None:
+        self._driver = self._loop.create_task(self._find_connection(after_s))
+
+    async def _find_connection(self, after_s: float) -> None:
+        """Wait for a connection, and make the next attempt on it."""
+        if after_s > 0:
+            await asyncio.sleep(after_s)
+        while self._over is None:
             connection = self._channel.pick()
-            if connection is None:
-                failure = await self._in_time(self._channel.connected())
-                if failure:
-                    await self._before_another(Ended(grpc.StatusCode.UNAVAILABLE, failure), None)
+            if connection is not None:
+                if self._attempt_on(connection):
+                    break
                 continue
-            if (attempt := self._attempt_on(connection)) is not None:
-                return attempt
+            try:
+                failure = await self._channel.connected(wait_for_ready=self._waits_for_ready)
+            except grpc.aio.UsageError:
+                # The channel was closed meanwhile.
+                self.cancel()
+                break
+            if failure:
+                ended = Ended(grpc.StatusCode.UNAVAILABLE, failure)
+                if not self._try_again(ended, None):
+                    self._end(ended)
+                break
 
-    def _attempt_on(self, connection: Connection) -> Attempt | None:
-        """An attempt with everything said that was said so far; None where the connection has no room for it."""
+    def _attempt_on(self, connection: Connection) -> bool:
+        """Begin an attempt and send again what was sent; False where the connection has no room for it."""
         try:
-            attempt = Attempt(connection, self._headers(), self._channel.max_message_bytes)
+            attempt = Attempt(
+                connection, self, self._headers(), self._channel.max_message_bytes, one_reply=self._method.one_reply
+            )
         except NoStreamLeft:
-            return None
-        for content in self._kept or ():
-            attempt.send(content)
-        if self._is_whole:
+            return False
+        self._attempt = attempt
+        for head, content in self._contents or ():
+            attempt.send(head, content)
+        if self._whole:
             attempt.finish()
-        return attempt
+        self._wake()
+        return True
 
-    async def _before_another(self, ended: Ended, attempt: Attempt | None) -> None:
-        """Wait until another attempt may be made.
-
-        Raises:
-            grpc.aio.AioRpcError: none may be.
-        """
-        if self._broken is not None:
-            raise self._broken
-        if self._over is not None or self._kept is None or (attempt is not None and attempt.is_answered):
-            raise self._end(ended).error()
-        if ended.unseen and self._unseen < _MOST_UNSEEN:
-            self._unseen += 1
-            return
-        self._failures += 1
-        pushback_s = ended.pushback_s()
-        never = pushback_s is not None and pushback_s < 0
-        if ended.code is not grpc.StatusCode.UNAVAILABLE or self._failures >= _MOST_ATTEMPTS or never:
-            raise self._end(ended).error()
-        backoff_s = min(_FIRST_BACKOFF_S * 2 ** (self._failures - 1), _MOST_BACKOFF_S)
-        jittered_s = backoff_s * random.uniform(0.8, 1.2)  # noqa: S311  # nothing to guess
-        await self._in_time(asyncio.sleep(jittered_s if pushback_s is None else pushback_s))
-
-    async def _in_time(self, waiting: Awaitable[T]) -> T:
-        """Wait, at most until the call is over."""
-        try:
-            async with asyncio.timeout(None) as self._waiting:
-                return await waiting
-        except TimeoutError:
-            raise self._broken or self._end(CANCELLED).error() from None
-        finally:
-            self._waiting = None
+    def _try_again(self, ended: Ended, attempt: Attempt | None) -> bool:
+        if self._contents is None or (attempt is not None and attempt.initial is not None):
+            return False
+        if self._retries is None:
+            self._retries = Retries()
+        after_s = self._retries.after(ended, was_sent=attempt is not None, idempotent=self._method.idempotent)
+        if after_s is None:
+            return False
+        self._attempt = None
+        self._drive(after_s)
+        return True
 
     def _headers(self) -> Headers:
-        headers = self._method.headers + self._said
+        headers = self._method.headers + self._metadata
         if self._deadline_s is not None:
             headers.append((b"grpc-timeout", timeout_text(self._deadline_s - self._loop.time())))
-        if self._failures:
-            headers.append((b"grpc-previous-rpc-attempts", b"%d" % self._failures))
+        if self._encoding is not None:
+            headers.append((b"grpc-encoding", self._encoding))
+        if self._retries is not None and self._retries.failures:
+            headers.append((b"grpc-previous-rpc-attempts", b"%d" % self._retries.failures))
         return headers
 
-    def _run_out(self) -> None:
-        self._end(TOO_LATE)
+    def _checked(self, attempt: Attempt, ended: Ended) -> Ended:
+        """How the call ended, if its attempt ended so: a method with one reply must have sent one."""
+        if not self._method.one_reply or ended.code is not grpc.StatusCode.OK:
+            return ended
+        if attempt.decoder is None or attempt.reply is None:
+            broken = attempt.decoder is not None and attempt.decoder.in_the_middle
+            details = "the stream ends within a message" if broken else "0 answers to a call that has one"
+            return Ended(grpc.StatusCode.INTERNAL, details, ended.initial, ended.trailing)
+        try:
+            self._parsed = attempt.decoder.plain(attempt.reply)
+        except Malformed as error:
+            return by_malformed(error)
+        return ended
 
-    def _end(self, ended: Ended) -> Ended:
-        """Whatever is still under way is broken off; returns how the call has ended, which may have been before."""
-        if self._over is None:
-            self._over = ended
-            self._channel.tally.end(well=ended.code is grpc.StatusCode.OK)
-            if self._waiting is not None:
-                self._waiting.reschedule(self._loop.time())
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._writer is not None:
-            self._writer.cancel()
-        if self._attempt is not None:
-            self._attempt.end(self._over)
-        return self._over
-
-    # Messages
-
-    def _reply(self, attempt: Attempt, framed: tuple[bool, bytes]) -> Any:
-        content = attempt.plain(framed)
-        return content if self._method.parse is None else self._method.parse(content)
+    # Requests
 
     def _content(self, request: Any) -> bytes:
+        """A message as bytes.
+
+        Raises:
+            MessageTooLarge: it is larger than may be sent.
+        """
         content: bytes = request if self._method.serialise is None else self._method.serialise(request)
-        if len(content) > self._channel.max_message_bytes:
-            details = f"a request of {len(content)} bytes: at most {self._channel.max_message_bytes} may be sent"
-            raise Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, details).error()
+        limit = self._channel.max_message_bytes
+        if len(content) > limit:
+            details = f"a request of {len(content)} bytes: at most {limit} may be sent"
+            raise Ended(grpc.StatusCode.RESOURCE_EXHAUSTED, details, kind=MessageTooLarge).error()
         return content
 
-    async def _write(self, requests: AsyncIterable[Any], under_way: asyncio.Event) -> None:
-        try:
-            async for request in requests:
-                content = self._content(request)
-                # Between two attempts nothing is kept, for it could be too much.
-                while (attempt := self._attempt) is None or attempt.ended is not None:
-                    under_way.clear()
-                    await under_way.wait()
-                self._keep(content)
-                attempt.send(content)
-                await attempt.room()
-            self._is_whole = True
-            if self._attempt is not None:
-                self._attempt.finish()
-        except Exception as error:  # noqa: BLE001  # of the requests' source; whoever reads replies is told
-            self._broken = error
-            self._end(CANCELLED)
-
-    def _keep(self, content: bytes) -> None:
-        if self._kept is None:
+    def _send_only(self, request: Any) -> None:
+        """Send the one request of a call, and begin."""
+        if self._over is not None:
             return
-        # The smallest messages weigh something too.
-        self._kept_bytes += len(content) + 64
-        answered = self._attempt is not None and self._attempt.is_answered
-        if self._kept_bytes > _MOST_KEPT_BYTES or answered:
-            self._kept = None
+        try:
+            content = self._content(request)
+        except MessageTooLarge as error:
+            self._end(Ended(error.code(), error.details() or "", kind=MessageTooLarge))
+            return
+        except BaseException:
+            # Its serialiser's.
+            self._end(LOCALLY_CANCELLED)
+            raise
+        self._whole = True
+        if self._encoding is None:
+            self._contents = [(prefix(content), content)]
+            self._start()
         else:
-            self._kept.append(content)
+            self._driver = self._loop.create_task(self._compress_and_start(content, self._encoding))
+
+    async def _compress_and_start(self, content: bytes, encoding: bytes) -> None:
+        self._contents = [await framed(content, encoding)]
+        self._start()

@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A channel: calls go to all addresses of a name in turns, and its connections mend themselves."""
+"""A channel: what grpc.aio's channels do, over connections that mend themselves."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Container
 from types import TracebackType
 from typing import Any, Final, Self
 
 import grpc
 
-from gateway.grpc_h2.client.call import Call, Method
 from gateway.grpc_h2.client.connection import Connection
-from gateway.grpc_h2.client.ended import Ended
-from gateway.grpc_h2.client.subchannel import Subchannel
-from gateway.grpc_h2.client.target import Address, parse_target
+from gateway.grpc_h2.client.method import Method
+from gateway.grpc_h2.client.multi_callables import (
+    StreamStreamMultiCallable,
+    StreamUnaryMultiCallable,
+    UnaryStreamMultiCallable,
+    UnaryUnaryMultiCallable,
+)
+from gateway.grpc_h2.client.pool import Pool
+from gateway.grpc_h2.client.target import parse_target
 from gateway.grpc_h2.tally import NUMBERS, Tally
 from gateway.grpc_h2.wire import REQUEST
 
-_CONNECTED_WITHIN_S: Final = 5.0
-# A name is asked for again when a connection fails or ends; gRPC's 30 s between two questions lost calls in a rollout
-# (24 of 2,492; with 500 ms none of 5,083).
-_LOOKUP_PERIOD_S: Final = 0.5
+# For the last frames of connections that are closed.
 _FAREWELL_S: Final = 1.0
 
 CHANNELS: Final[weakref.WeakSet[Channel]] = weakref.WeakSet()
@@ -37,7 +38,6 @@ class Channel:
     Attributes:
         target: as it was given.
         number: its name in channelz.
-        connections: open ones, those included that take no more calls.
         tally: of all its calls.
         max_message_bytes: of requests, and of replies.
     """
@@ -49,6 +49,7 @@ class Channel:
         max_message_bytes: int,
         tls: Callable[[], ssl.SSLContext] | None = None,
         server_name: str | None = None,
+        idempotent: Container[str] = frozenset(),
     ) -> None:
         """Nothing is connected yet.
 
@@ -57,84 +58,91 @@ class Channel:
             max_message_bytes: of requests, and of replies.
             tls: the context as it is now; another one once certificates have changed. None for plaintext.
             server_name: in the server's certificate, where it is not the target's host.
+            idempotent: methods ("/package.Service/Method") that a server may be asked for twice. A call of these is
+                tried again after UNAVAILABLE; any other only if no server has seen it.
 
         Raises:
             ValueError: the target is none, or the name can be in no certificate.
         """
         self.target = target
         self.number = next(NUMBERS)
-        self.connections: set[Connection] = set()
         self.tally = Tally()
         self.max_message_bytes = max_message_bytes
-        self._name = parse_target(target)
-        self._tls = tls
-        self._context = None if tls is None else tls()
-        self._server_name = server_name or self._name.host
-        self._authority = server_name or self._name.authority
-        if self._context is not None:
-            # Said here rather than at every handshake.
-            self._context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=self._server_name)
-        self._subchannels: dict[Address, Subchannel] = {}
-        self._ready: list[Connection] = []
-        self._turn = random.randrange(1 << 16)  # noqa: S311  # nothing to guess
-        self._lookup: asyncio.Task[None] | None = None
-        self._lookup_wanted = asyncio.Event()
-        self._lookup_failure = ""
-        self._changed = asyncio.Event()
+        name = parse_target(target)
+        self._pool = Pool(name, tls, server_name or name.host)
+        self.pick = self._pool.pick
+        self._scheme = b"http" if tls is None else b"https"
+        self._authority = (server_name or name.authority).encode()
+        self._idempotent = idempotent
         self._closed = False
         CHANNELS.add(self)
 
-    # What stubs ask for.
+    # grpc.aio.Channel
 
-    def unary_unary(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
-        """See `grpc.aio.Channel`; of a call's options there are `timeout` (s) and `metadata`."""
-        called = self._method(method, *how, **options)
+    def unary_unary(self, method: str, *how: Any, **options: Any) -> UnaryUnaryMultiCallable:
+        """See `grpc.aio.Channel`; a call is sent at once where there is a connection."""
+        return UnaryUnaryMultiCallable(self, self._method(method, *how, one_reply=True, **options))
 
-        def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Call:
-            call = Call(self, called, timeout, metadata, request=request)
-            call.start()
-            return call
+    def unary_stream(self, method: str, *how: Any, **options: Any) -> UnaryStreamMultiCallable:
+        """See `grpc.aio.Channel`."""
+        return UnaryStreamMultiCallable(self, self._method(method, *how, one_reply=False, **options))
 
-        return ask
+    def stream_unary(self, method: str, *how: Any, **options: Any) -> StreamUnaryMultiCallable:
+        """See `grpc.aio.Channel`."""
+        return StreamUnaryMultiCallable(self, self._method(method, *how, one_reply=True, **options))
 
-    def unary_stream(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
-        """See `grpc.aio.Channel`; a call begins when its first reply is asked for."""
-        called = self._method(method, *how, **options)
+    def stream_stream(self, method: str, *how: Any, **options: Any) -> StreamStreamMultiCallable:
+        """See `grpc.aio.Channel`."""
+        return StreamStreamMultiCallable(self, self._method(method, *how, one_reply=False, **options))
 
-        def ask(request: Any, *, timeout: float | None = None, metadata: Any = None) -> Call:
-            return Call(self, called, timeout, metadata, request=request)
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Whether it is connected; of several addresses one is enough."""
+        if self._closed:
+            return grpc.ChannelConnectivity.SHUTDOWN
+        used = self._pool.is_used
+        if try_to_connect:
+            self._pool.connect()
+        if not used:
+            return grpc.ChannelConnectivity.IDLE
+        if self._pool.is_connected:
+            return grpc.ChannelConnectivity.READY
+        failed = self._pool.failure
+        return grpc.ChannelConnectivity.TRANSIENT_FAILURE if failed else grpc.ChannelConnectivity.CONNECTING
 
-        return ask
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Wait until the state is another one.
 
-    def stream_stream(self, method: str, *how: Any, **options: Any) -> Callable[..., Call]:
-        """See `grpc.aio.Channel`; a call begins when its first reply is asked for."""
-        called = self._method(method, *how, **options)
+        Raises:
+            grpc.aio.UsageError: the channel was closed before.
+        """
+        self.require_open()
+        while self.get_state() is last_observed_state:
+            await self._pool.change()
 
-        def ask(requests: AsyncIterator[Any], *, timeout: float | None = None, metadata: Any = None) -> Call:
-            return Call(self, called, timeout, metadata, requests=requests)
+    async def channel_ready(self) -> None:
+        """Connect, and wait for it.
 
-        return ask
+        Raises:
+            grpc.aio.UsageError: the channel is closed.
+        """
+        while (state := self.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.READY:
+            await self.wait_for_state_change(state)
 
     async def close(self, grace: float | None = None) -> None:
         """End: at once, or when calls under way have, after a grace (s) at the latest."""
         self._closed = True
-        ending = [subchannel.close() for subchannel in self._subchannels.values()]
-        if self._lookup is not None:
-            self._lookup.cancel()
-            ending.append(self._lookup)
-        self._subchannels.clear()
-        self._update()
+        ending = self._pool.disconnect()
         if ending:
             await asyncio.wait(ending)
         for connection in list(self.connections):
             connection.leave()
-        await self._until_closed(grace or 0.0)
+        await self._pool.until_closed(grace or 0.0)
         for connection in list(self.connections):
             connection.cancel_all()
-        await self._until_closed(_FAREWELL_S)
+        await self._pool.until_closed(_FAREWELL_S)
         for connection in list(self.connections):
             connection.abort()
-        await self._until_closed(_FAREWELL_S)
+        await self._pool.until_closed(_FAREWELL_S)
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,131 +152,76 @@ class Channel:
     ) -> None:
         await self.close()
 
-    # What calls ask for.
+    # For calls, and for channelz.
 
-    def pick(self) -> Connection | None:
-        """The connection whose turn it is; None while there is none."""
-        if self._tls is not None and (context := self._tls()) is not self._context:
-            self._context = context
-            for subchannel in self._subchannels.values():
-                subchannel.renew()
-        ready = self._ready
-        for _ in ready:
-            self._turn = (self._turn + 1) % len(ready)
-            if not ready[self._turn].gone.done():
-                return ready[self._turn]
-        return None
+    pick: Callable[[], Connection | None]
+    """The connection whose turn it is; None while there is none."""
+
+    @property
+    def connections(self) -> set[Connection]:
+        """Open ones, those included that take no more calls."""
+        return self._pool.connections
 
     @property
     def is_connected(self) -> bool:
         """Whether a call would be sent at once."""
-        return any(not connection.gone.done() for connection in self._ready)
+        return self._pool.is_connected
 
     @property
     def is_used(self) -> bool:
         """Whether it has begun to connect."""
-        return self._lookup is not None
+        return self._pool.is_used
 
-    async def connected(self) -> str:
+    def require_open(self) -> None:
+        """Refuse a use after `close`.
+
+        Raises:
+            grpc.aio.UsageError: it is closed.
+        """
+        if self._closed:
+            raise grpc.aio.UsageError("Channel is closed.")
+
+    async def connected(self, *, wait_for_ready: bool = False) -> str:
         """Wait for a connection; why there is none, or nothing where there is one.
 
+        Args:
+            wait_for_ready: however long it takes, and however often it fails.
+
         Raises:
-            grpc.aio.AioRpcError: there will be none.
+            grpc.aio.UsageError: the channel is closed.
         """
-        if self._lookup is None and not self._closed:
-            self._lookup = asyncio.get_running_loop().create_task(self._follow())
         while True:
-            if self._closed:
-                raise Ended(grpc.StatusCode.CANCELLED, "the channel is closed").error()
+            self.require_open()
+            self._pool.connect()
             if self.is_connected:
                 return ""
-            failures = [subchannel.failure for subchannel in self._subchannels.values()] or [self._lookup_failure]
-            if all(failures):
-                return f"no address of {self.target} can be reached; the last one: {failures[-1]}"
-            await self._changed.wait()
-
-    # How it keeps connected.
-
-    async def _follow(self) -> None:
-        """Have a subchannel for each address that the name has now, until cancelled."""
-        while True:
-            self._lookup_wanted.clear()
-            try:
-                addresses = await self._name.addresses()
-            except OSError as error:
-                # Those known so far may still be right.
-                self._lookup_failure = str(error)
-                self._lookup_wanted.set()
-            else:
-                self._lookup_failure = ""
-                self._have(addresses)
-            self._update()
-            await asyncio.sleep(_LOOKUP_PERIOD_S)
-            await self._lookup_wanted.wait()
-
-    def _have(self, addresses: list[Address]) -> None:
-        for address in [known for known in self._subchannels if known not in addresses]:
-            self._subchannels.pop(address).close()
-        for address in addresses:
-            if address not in self._subchannels:
-                self._subchannels[address] = Subchannel(address, self._connect, self._subchannel_changed)
-
-    def _subchannel_changed(self, worse: bool) -> None:
-        if worse:
-            self._lookup_wanted.set()
-        self._update()
-
-    def _update(self) -> None:
-        self._ready = [
-            subchannel.connection for subchannel in self._subchannels.values() if subchannel.connection is not None
-        ]
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-    async def _connect(self, address: Address) -> Connection:
-        """A connection over which the server has spoken.
-
-        Raises:
-            OSError: there is none.
-        """
-        loop = asyncio.get_running_loop()
-        context = None if self._tls is None else self._tls()
-        secure: dict[str, Any] = {}
-        if context is not None:
-            secure = {"ssl": context, "server_hostname": self._server_name}
-        connection = Connection(loop, self.connections)
-        try:
-            async with asyncio.timeout(_CONNECTED_WITHIN_S):
-                if address.is_path:
-                    await loop.create_unix_connection(lambda: connection, address.host, **secure)
-                else:
-                    await loop.create_connection(lambda: connection, address.host, address.port, **secure)
-                await connection.ready
-        except BaseException:
-            connection.abort()
-            raise
-        if self._tls is not None and self._tls() is not context:
-            # Others by now: the next connection has them.
-            connection.leave()
-        return connection
-
-    async def _until_closed(self, at_most_s: float) -> None:
-        if self.connections:
-            await asyncio.wait([connection.closed for connection in self.connections], timeout=at_most_s)
+            if (failure := self._pool.failure) and not wait_for_ready:
+                return f"no address of {self.target} can be reached; the last one: {failure}"
+            await self._pool.change()
 
     def _method(
         self,
         path: str,
         request_serializer: Callable[[Any], bytes] | None = None,
         response_deserializer: Callable[[bytes], Any] | None = None,
-        **_: Any,
+        _registered_method: bool | None = False,
+        *,
+        one_reply: bool,
     ) -> Method:
-        """Of what stubs say; their other options are for other channels."""
-        scheme = b"http" if self._tls is None else b"https"
-        first = [
+        """Of what generated stubs give; gRPC's core alone makes use of the last one."""
+        headers = [
             (b":method", b"POST"),
-            (b":scheme", scheme),
+            (b":scheme", self._scheme),
             (b":path", path.encode()),
-            (b":authority", self._authority.encode()),
+            (b":authority", self._authority),
         ]
-        return Method(first + REQUEST, request_serializer, response_deserializer)
+        return Method(
+            headers + REQUEST,
+            request_serializer,
+            response_deserializer,
+            idempotent=path in self._idempotent,
+            one_reply=one_reply,
+        )
+
+
+grpc.aio.Channel.register(Channel)

@@ -70,9 +70,9 @@ class Connection(Link):
             self.flush_soon()
 
     def cancel_all(self) -> None:
-        """End every call."""
+        """Cancel every call."""
         for attempt in list(self._attempts.values()):
-            attempt.end()
+            attempt.cancel_call()
         self.flush_soon()
 
     # asyncio.Protocol
@@ -155,8 +155,8 @@ class Connection(Link):
 
     def _lose_all(self) -> None:
         attempts, self._attempts = self._attempts, {}
-        for attempt in attempts.values():
-            attempt.lost()
+        for stream_id, attempt in attempts.items():
+            attempt.lost(unseen=stream_id in self._unsent)
             self._ended(attempt)
 
     def _ended(self, attempt: Attempt) -> None:

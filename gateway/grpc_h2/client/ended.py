@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How an attempt ended: what the server said, or what it means that it did not."""
+"""How an attempt ended: with the server's status, or with one that is made of what happened instead."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from urllib.parse import unquote_to_bytes
 
 import grpc
 
+from gateway.grpc_h2.errors import Malformed, MessageTooLarge, TooLarge
+from gateway.grpc_h2.metadata import metadata_of
 from gateway.grpc_h2.session_events import Headers
-from gateway.grpc_h2.wire import Malformed, metadata_of
 
 _CODES: Final = {b"%d" % code.value[0]: code for code in grpc.StatusCode}
 # https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md
@@ -44,6 +45,7 @@ class Ended:
         initial: headers before the first message.
         trailing: headers after the last.
         unseen: the server has not begun it, so that it may be asked again, whatever it does.
+        kind: of the error that a caller gets.
     """
 
     code: grpc.StatusCode
@@ -51,9 +53,10 @@ class Ended:
     initial: Headers = field(default_factory=list)
     trailing: Headers = field(default_factory=list)
     unseen: bool = False
+    kind: type[grpc.aio.AioRpcError] = grpc.aio.AioRpcError
 
     def error(self) -> grpc.aio.AioRpcError:
-        """What a caller is told."""
+        """The error that a caller gets."""
         try:
             initial, trailing = metadata_of(self.initial), metadata_of(self.trailing)
         except Malformed as error:
@@ -61,26 +64,35 @@ class Ended:
             return grpc.aio.AioRpcError(
                 grpc.StatusCode.INTERNAL, grpc.aio.Metadata(), grpc.aio.Metadata(), error.details
             )
-        return grpc.aio.AioRpcError(
-            self.code, grpc.aio.Metadata(*initial), grpc.aio.Metadata(*trailing), self.details, self.details
+        return self.kind(
+            self.code,
+            grpc.aio.Metadata(*initial),
+            grpc.aio.Metadata(*trailing),
+            self.details,
+            self.debug_error_string,
         )
 
+    @property
+    def debug_error_string(self) -> str:
+        """Code and details, as gRPC writes them; empty for OK."""
+        return "" if self.code is grpc.StatusCode.OK else f"{self.code.name}:{self.details}"
+
     def pushback_s(self) -> float | None:
-        """When the server would be asked again, at the earliest; negative for never, None where it does not say."""
-        said = dict(self.trailing).get(b"grpc-retry-pushback-ms")
-        if said is None:
+        """When the server would be asked again, at the earliest; negative for never, None where it names no time."""
+        pushback = dict(self.trailing).get(b"grpc-retry-pushback-ms")
+        if pushback is None:
             return None
-        return int(said) / 1e3 if said.isdigit() else -1.0
+        return int(pushback) / 1e3 if pushback.isdigit() else -1.0
 
 
 def by_trailers(trailing: Headers, initial: Headers) -> Ended:
-    """As the server says."""
-    said = dict(trailing)
-    status = said.get(b"grpc-status")
+    """With the server's status."""
+    fields = dict(trailing)
+    status = fields.get(b"grpc-status")
     if status is None:
         return Ended(grpc.StatusCode.UNKNOWN, "the server sent no status", initial, trailing)
     code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
-    details = said.get(b"grpc-message", b"")
+    details = fields.get(b"grpc-message", b"")
     return Ended(code, unquote_to_bytes(details).decode(errors="replace") if details else "", initial, trailing)
 
 
@@ -98,6 +110,15 @@ def by_reset(code: int) -> Ended:
     return Ended(_BY_RESET.get(code, grpc.StatusCode.INTERNAL), details, unseen=unseen)
 
 
+def by_malformed(error: Malformed) -> Ended:
+    """The server sent a message that cannot be taken."""
+    kind = MessageTooLarge if isinstance(error, TooLarge) else grpc.aio.AioRpcError
+    return Ended(error.code, error.details, kind=kind)
+
+
 LOST: Final = Ended(grpc.StatusCode.UNAVAILABLE, "the connection was lost")
-CANCELLED: Final = Ended(grpc.StatusCode.CANCELLED, "cancelled by its caller")
-TOO_LATE: Final = Ended(grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline has passed")
+LOST_UNSEEN: Final = Ended(grpc.StatusCode.UNAVAILABLE, "the connection was lost before the call was sent", unseen=True)
+# The details of these three are grpc.aio's.
+LOCALLY_CANCELLED: Final = Ended(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
+FORGOTTEN: Final = Ended(grpc.StatusCode.CANCELLED, "Cancelled upon garbage collection!")
+TOO_LATE: Final = Ended(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")

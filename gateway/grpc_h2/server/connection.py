@@ -5,25 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 
+from gateway.grpc_h2.errors import Malformed
 from gateway.grpc_h2.link import CLOSED_WITHIN_S, Link
+from gateway.grpc_h2.metadata import metadata_of
 from gateway.grpc_h2.server.call import Call
+from gateway.grpc_h2.server.identity import auth_context_of, names_of
 from gateway.grpc_h2.server.inflation import Inflation
 from gateway.grpc_h2.session_events import Headers
-from gateway.grpc_h2.wire import (
-    CONTENT_TYPE,
-    RESPONSE,
-    Malformed,
-    MessageDecoder,
-    metadata_of,
-    timeout_s,
-    trailers,
-)
+from gateway.grpc_h2.wire import CONTENT_TYPE, RESPONSE, MessageDecoder, status_headers, timeout_s
 
 if TYPE_CHECKING:
     from gateway.grpc_h2.server.server import Server
@@ -47,6 +43,7 @@ class Connection(Link):
         """Wait for its first bytes."""
         super().__init__(loop, is_client=False, max_streams=server.max_streams)
         self.server = server
+        self._tls: ssl.SSLObject | None = None
         self.peer_identities: list[bytes] | None = None
         self.peer_identity_key: str | None = None
         self.inflation = Inflation()
@@ -63,8 +60,8 @@ class Connection(Link):
     def connection_made(self, transport: Any) -> None:
         """Ready, after TLS where there is TLS."""
         super().connection_made(transport)
-        if (certificate := transport.get_extra_info("peercert")) is not None:
-            self.peer_identity_key, self.peer_identities = _names(certificate)
+        self._tls = transport.get_extra_info("ssl_object")
+        self.peer_identity_key, self.peer_identities = names_of(transport.get_extra_info("peercert"))
         self.server.connections.add(self)
         if (age_s := self.server.max_connection_age_s) is not None:
             # Not all at once where all began at once.
@@ -226,7 +223,12 @@ class Connection(Link):
         self.require_room()
         limit_s = None if (timeout := said.get(b"grpc-timeout")) is None else timeout_s(timeout)
         messages = MessageDecoder(said.get(b"grpc-encoding"), self.server.max_message_bytes)
-        return Call(self, stream_id, handler, metadata, messages, limit_s)
+        accepted = said.get(b"grpc-accept-encoding", b"")
+        return Call(self, stream_id, handler, metadata, messages, limit_s, accepted)
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        """How the connection is secured, and who is at its other end."""
+        return auth_context_of(self._tls)
 
     def _sweep(self) -> None:
         """End calls whose request has not been completed in time."""
@@ -242,15 +244,4 @@ class Connection(Link):
         for tally in (self.tally, self.server.tally):
             tally.begin()
             tally.end(well=False)
-        self.respond(stream_id, RESPONSE + trailers(error.code, error.details, ()), only=True)
-
-
-def _names(certificate: dict[str, Any]) -> tuple[str | None, list[bytes] | None]:
-    """Those that gRPC would name: the alternative ones, or else the common one."""
-    alternative = [str(name).encode() for kind, name in certificate.get("subjectAltName", ())]
-    if alternative:
-        return "x509_subject_alternative_name", alternative
-    common = [
-        str(value).encode() for part in certificate.get("subject", ()) for key, value in part if key == "commonName"
-    ]
-    return ("x509_common_name", common) if common else (None, None)
+        self.respond(stream_id, RESPONSE + status_headers(error.code, error.details), only=True)

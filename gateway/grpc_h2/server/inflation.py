@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from gateway.grpc_h2.wire import Framed, MessageDecoder
 
 if TYPE_CHECKING:
-    from gateway.grpc_h2.server.call import Call
+    from gateway.grpc_h2.server.context import Context
 
 # zlib does 0.5 to 1 GB/s; a second thread would only take time from the event loop.
 _THREADS: Final = ThreadPoolExecutor(1, "inflate")
@@ -23,9 +23,9 @@ class Inflation:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        self._holder: Call | None = None
+        self._holder: Context | None = None
 
-    async def plain(self, call: Call, messages: MessageDecoder, framed: Framed) -> bytes:
+    async def plain(self, call: Context, messages: MessageDecoder, framed: Framed) -> bytes:
         """A message, decompressed.
 
         Args:
@@ -53,7 +53,7 @@ class Inflation:
             call.add_done_callback(self._release)
         return message
 
-    def _release(self, call: Call) -> None:
+    def _release(self, call: Context) -> None:
         if self._holder is call:
             self._holder = None
             self._turn.release()

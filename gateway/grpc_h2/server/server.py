@@ -13,9 +13,9 @@ from typing import Any, Final, TypeAlias
 import grpc
 
 from gateway.grpc_h2.link import CLOSED_WITHIN_S
+from gateway.grpc_h2.metadata import Metadata
 from gateway.grpc_h2.server.connection import Connection
 from gateway.grpc_h2.tally import Tally
-from gateway.grpc_h2.wire import Metadata
 
 _BACKLOG: Final = 1024
 # A connection with less than one part in so many of all places has few.

@@ -9,6 +9,7 @@ from grpc_channelz.v1 import channelz_pb2_grpc
 
 from gateway import grpc_h2
 from gateway.grpc_h2.client.target import parse_target
+from gateway.serving.idempotent import IDEMPOTENT
 from gateway.serving.settings import BackendSettings
 from gateway.serving.tls import ServerTls, client_tls
 from gateway.serving.transports.h2_channelz import Channelz
@@ -49,6 +50,7 @@ def open_channel(target: str, max_message_bytes: int, security: BackendSettings,
         max_message_bytes=max_message_bytes,
         tls=None if is_plain else client_tls(target, security),
         server_name=security.server_name or None,
+        idempotent=IDEMPOTENT,
     )
 
 

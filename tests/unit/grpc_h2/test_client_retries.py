@@ -8,9 +8,10 @@ import grpc
 import pytest
 
 from gateway.grpc_h2 import Channel
+from tests import raw_http2 as wire
 from tests.echo_server import serving, serving_by_grpc, status_of
 
-UNARY, TALK, CHAT = "/test.Flaky/Unary", "/test.Flaky/Talk", "/test.Flaky/Chat"
+UNARY, TALK, CHAT = METHODS = "/test.Flaky/Unary", "/test.Flaky/Talk", "/test.Flaky/Chat"
 
 
 class Flaky(grpc.GenericRpcHandler):
@@ -66,14 +67,14 @@ def serve(request):
 
 
 @contextlib.asynccontextmanager
-async def flaky(serve, **settings):
+async def flaky(serve, *, idempotent=METHODS, **settings):
     """(our channel, handlers)."""
     handlers = Flaky()
     for name, value in settings.items():
         setattr(handlers, name, value)
     async with (
         serve(handlers) as (port, _, _),
-        Channel(f"127.0.0.1:{port}", max_message_bytes=16 * 1024 * 1024) as channel,
+        Channel(f"127.0.0.1:{port}", max_message_bytes=16 * 1024 * 1024, idempotent=idempotent) as channel,
     ):
         yield channel, handlers
 
@@ -97,6 +98,78 @@ async def test_a_server_that_is_not_available_is_asked_again(serve):
         assert (channel.tally.succeeded, channel.tally.failed) == (2, 0)
 
 
+async def test_what_a_server_may_not_do_twice_is_asked_once(serve):
+    async with flaky(serve, idempotent=(), failures_left=1) as (channel, handlers):
+        error = await status_of(channel.unary_unary(UNARY)(b"x", timeout=20))
+        assert (error.code(), error.details()) == (grpc.StatusCode.UNAVAILABLE, "0 left")
+        handlers.failures_left = 1
+        error = await status_of(all_of(channel.stream_stream(CHAT)(each([b"x"]), timeout=20)))
+        assert error.code() is grpc.StatusCode.UNAVAILABLE
+        assert handlers.attempts == [None, None]
+
+
+def refused(stream):
+    return wire.reset(stream, 7)
+
+
+def behind_the_last(stream):
+    return wire.goaway(0)
+
+
+def unavailable(stream):
+    return wire.response(stream, (b"grpc-status", b"14"), end=True)
+
+
+@pytest.mark.parametrize(("first", "asked"), [(refused, 2), (behind_the_last, 2), (unavailable, 1), (None, 1)])
+async def test_what_no_server_has_seen_is_asked_again(first, asked):
+    count = 0
+
+    async def script(reader, writer):
+        nonlocal count
+        while (stream := await wire.asked(reader)) is not None:
+            count += 1
+            if count > 1:
+                writer.write(wire.answer(stream, b"fine"))
+            elif first is None:
+                # It may have been seen, and the connection breaks.
+                writer.transport.abort()
+            else:
+                writer.write(first(stream))
+
+    async with (
+        wire.raw_server(script, script) as port,
+        Channel(f"127.0.0.1:{port}", max_message_bytes=1_000) as channel,
+    ):
+        call = channel.unary_unary(UNARY)(b"", timeout=10)
+        if asked == 2:
+            assert await call == b"fine"
+        else:
+            assert (await status_of(call)).code() is grpc.StatusCode.UNAVAILABLE
+        assert count == asked
+
+
+async def test_what_was_not_written_when_the_connection_broke_is_asked_again():
+    breaking = asyncio.Event()
+
+    async def script(reader, writer):
+        await breaking.wait()
+        writer.transport.abort()
+
+    async def fine(reader, writer):
+        while (stream := await wire.asked(reader)) is not None:
+            writer.write(wire.answer(stream, b"fine"))
+
+    async with wire.raw_server(script, fine) as port, Channel(f"127.0.0.1:{port}", max_message_bytes=1_000) as channel:
+        await channel.channel_ready()
+        (connection,) = channel.connections
+        # What a transport does whose peer takes nothing.
+        connection.pause_writing()
+        call = channel.unary_unary(UNARY)(b"", timeout=10)
+        await asyncio.sleep(0)
+        breaking.set()
+        assert await call == b"fine"
+
+
 async def test_but_not_for_ever(serve):
     async with flaky(serve, failures_left=9) as (channel, handlers):
         error = await status_of(channel.unary_unary(UNARY)(b"x", timeout=20))
@@ -113,12 +186,13 @@ async def test_nor_past_the_deadline(serve):
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         call = channel.unary_stream(TALK)(b"x")
         handlers.failures_left = 1
-        reading = asyncio.ensure_future(anext(call))
+        reading = asyncio.ensure_future(anext(aiter(call)))
         while len(handlers.attempts) < 2:
             await asyncio.sleep(0.01)
         call.cancel()
         async with asyncio.timeout(5):
-            assert (await status_of(reading)).code() is grpc.StatusCode.CANCELLED
+            with pytest.raises(asyncio.CancelledError):
+                await reading
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED])
@@ -131,10 +205,10 @@ async def test_other_errors_are_final(serve, code):
 async def test_an_answer_that_has_begun_is_not_begun_again(serve):
     async with flaky(serve, failures_left=1, began_first=True) as (channel, handlers):
         call = channel.unary_stream(TALK)(b"x", timeout=20)
-        assert await anext(call) == b"begun"
-        error = await status_of(anext(call))
+        assert await anext(aiter(call)) == b"begun"
+        error = await status_of(anext(aiter(call)))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
-        assert (await status_of(anext(call))).code() is grpc.StatusCode.UNAVAILABLE
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
         assert len(handlers.attempts) == 1
 
 
