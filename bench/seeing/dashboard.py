@@ -166,7 +166,7 @@ PANELS: Final[dict[str, tuple[Panel, ...]]] = {
             ),
         ),
         Panel("Simulation: wait for a worker", "s", _quantiles("orrery_simulation_queue_seconds", "", "")),
-        Panel("Simulation: time of a job", "s", _quantiles("orrery_simulation_job_seconds", "", "")),
+        Panel("Simulation: processor time of a turn", "s", _quantiles("orrery_simulation_slice_seconds", "", "")),
         Panel("Votes", "reqps", (("{{kind}}", "sum by (kind) (rate(orrery_feedback_votes_total[$window]))"),)),
         Panel("Votes: time to disk", "s", _quantiles("orrery_feedback_commit_seconds", "", "")),
         Panel("Size of the feedback store", "bytes", (("{{instance}}", "orrery_feedback_store_bytes"),)),

@@ -27,7 +27,14 @@ class Workers(Protocol):
 
 
 class Request:
-    """One caller's request, whose jobs share the workers with those of others."""
+    """One caller's request, whose jobs share the workers with those of others.
+
+    Attributes:
+        caller: who asks.
+        running: how many of its jobs have a worker.
+        begun: whether any of them has had one.
+        used_s: processor time of all its jobs.
+    """
 
     def __init__(self, workers: Workers, caller: str) -> None:
         """Made by `WorkerPool.admit`.
@@ -39,7 +46,8 @@ class Request:
         self._workers = workers
         self.caller = caller
         self.running = 0
-        self.busy_s = 0.0
+        self.begun = False
+        self.used_s = 0.0
 
     async def run(self, job: Job[U, R]) -> AsyncGenerator[U | R, None]:
         """What a job brings: updates, and its result last.

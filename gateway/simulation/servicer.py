@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 from gateway.serving.callers import caller_behind
 from gateway.serving.context import Context
@@ -61,7 +62,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         loop = asyncio.get_running_loop()
         asked = await loop.run_in_executor(self._executor, read_deflection, request, self._asteroid_kernel)
         question, spacecraft = asked
-        with self._pool.admit(caller_behind(context)) as pooled:
+        with self._pool.admit(**_asker(context)) as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
                     yield update
@@ -77,10 +78,9 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> v1.SimulateResponse:
         """All at once: trajectories within the result, progress left out."""
-        caller = caller_behind(context)
         pieces: list[TrajectoryPiece] = []
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), **_asker(context))) as messages:
             async for message in messages:
                 if isinstance(message, TrajectoryPiece):
                     pieces.append(message)
@@ -92,9 +92,8 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.SimulateRequest, context: Context
     ) -> AsyncIterator[v1.SimulateUpdate]:
         """As they are found: progress, encounters, trajectory; the result comes last."""
-        caller = caller_behind(context)
         scenario = await self._read(request)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario), caller=caller)) as messages:
+        async with contextlib.aclosing(self._pool.run(_simulation(scenario), **_asker(context))) as messages:
             async for message in messages:
                 if isinstance(message, Outcome):
                     yield v1.SimulateUpdate(result=result_message(scenario, message))
@@ -107,7 +106,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """Progress and running estimates; the final one comes last."""
         loop = asyncio.get_running_loop()
         question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
-        with self._pool.admit(caller_behind(context)) as admitted:
+        with self._pool.admit(**_asker(context)) as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
                     yield impact_encode.update_message(question, update)
@@ -115,6 +114,17 @@ class SimulationServicer(v1.SimulationServiceServicer):
     async def _read(self, request: v1.SimulateRequest) -> Scenario:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, read_scenario, request, self._asteroid_kernel)
+
+
+class _Asker(TypedDict):
+    """Who waits for an answer, and for how long."""
+
+    caller: str
+    deadline_s: float | None
+
+
+def _asker(context: Context) -> _Asker:
+    return _Asker(caller=caller_behind(context), deadline_s=context.time_remaining())
 
 
 def _simulation(scenario: Scenario) -> Job[Update, Outcome]:

@@ -48,19 +48,20 @@ class SimulationSettings(KernelSettings, ServingSettings):
     workers: int = Field(
         default_factory=cpu_quota,
         ge=1,
-        description="Worker processes. Each runs one job at a time: a simulation, or a part of an estimate.",
+        description="Worker processes. Each works on one job at a time, in turns: a simulation, or a part of an estimate.",
         json_schema_extra={"unit": "processes", "default": "its processors"},
     )
     max_waiting: int = Field(
-        default=32,
+        default=64,
         ge=0,
-        description="Calls let in beyond one for each worker; more are refused at once.",
+        description="Calls let in beyond one for each worker; more are refused at once. A single caller gets at most"
+        " half of all places, k callers at most 1 / (k + 1) of them each.",
         json_schema_extra={"unit": "calls"},
     )
     max_run_s: float = Field(
         default=300.0,
         gt=0,
-        description="The longest a job may take, whatever the caller's deadline: satellites of a planet can take"
+        description="The most processor time of a job, whatever the caller's deadline: satellites of a planet can take"
         " hours.",
     )
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from multiprocessing.context import SpawnContext
 from multiprocessing.sharedctypes import RawValue
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
-from gateway.simulation.jobs import Job
-from gateway.simulation.worker import Done, Failed, Ready, Stopped, Told, work
+from gateway.simulation.sliced_job import SliceEnd
+from gateway.simulation.worker import Drop, Order, Ready, Update, work
 
 _STOP_WITHIN_S: Final = 2.0
 
@@ -22,17 +22,17 @@ class Died:
     """The process is gone."""
 
 
-Message: TypeAlias = Ready | Told | Done | Stopped | Failed | Died
+Message: TypeAlias = Ready | Update | SliceEnd | Died
 
 
 class WorkerProcess:
     """One process, with a thread that carries its messages into the loop."""
 
-    def __init__(self, context: SpawnContext, asteroid_kernel: Path | None) -> None:
+    def __init__(self, context: SpawnContext, asteroid_kernel: Path | None, slice_s: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._connection, theirs = context.Pipe()
         self._cancel = RawValue(c_bool, False)
-        self._process = context.Process(target=work, args=(theirs, self._cancel, asteroid_kernel), daemon=True)
+        self._process = context.Process(target=work, args=(theirs, self._cancel, asteroid_kernel, slice_s), daemon=True)
         self._process.start()
         theirs.close()
         self._gone = False
@@ -50,28 +50,31 @@ class WorkerProcess:
         """Whether the process is gone: its end of the pipe is, which comes before the process can be waited for."""
         return self._gone
 
-    def submit(self, job: Job[Any, Any] | None) -> None:
-        """Hand over a job; None ends the process when it is done. A dead one says so in its messages."""
+    def run(self, order: Order) -> None:
+        """Have a job begun or resumed; its messages follow. A dead process says so in its messages."""
         self._cancel.value = False
-        with contextlib.suppress(OSError):
-            self._connection.send(job)
+        self._send(order)
+
+    def drop(self, order: Drop) -> None:
+        """Have a halted job ended, after the slice that may be running; no message follows."""
+        self._send(order)
 
     def cancel(self) -> None:
-        """Stop the job when it next asks."""
+        """Stop the job that is running when it next asks."""
         self._cancel.value = True
 
-    async def settle(self) -> None:
-        """Take messages until the cancelled job has come to its end; a process that does not answer is killed."""
+    async def settle(self) -> SliceEnd | Died:
+        """Take messages until the slice of the cancelled job ends; a process that does not answer is killed."""
         try:
             async with asyncio.timeout(_STOP_WITHIN_S):
-                await self._end()
+                return await self._end()
         except TimeoutError:
             self._process.kill()
-            await self._end()
+            return await self._end()
 
     async def close(self) -> None:
         """End the process, with force if it takes too long, and free what it held."""
-        self.submit(None)
+        self._send(None)
         self.cancel()
         await asyncio.to_thread(self._process.join, _STOP_WITHIN_S)
         if self._process.is_alive():
@@ -81,9 +84,14 @@ class WorkerProcess:
         self._process.close()
         self._connection.close()
 
-    async def _end(self) -> None:
-        while not isinstance(await self.messages.get(), Done | Stopped | Failed | Died):
+    async def _end(self) -> SliceEnd | Died:
+        while not isinstance(message := await self.messages.get(), SliceEnd | Died):
             pass
+        return message
+
+    def _send(self, order: Order | None) -> None:
+        with contextlib.suppress(OSError):
+            self._connection.send(order)
 
     def _carry(self) -> None:
         message: Message = Ready()

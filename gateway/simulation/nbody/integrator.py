@@ -57,15 +57,16 @@ class Integrator(Flight):
         times, states = [self.time_d], [self.state]
         accelerations: list[Floats] = []
         self._head_for(until_d)
+        while len(accelerations) < max_steps and abs(until_d - self.time_d) > ARRIVED_D and not self._failed:
+            if cancelled():
+                raise Cancelled
+            self._step(until_d)
+            times.append(self.time_d)
+            states.append(self.state)
+            accelerations.append(self._acceleration_coefficients())
+        # Not around the steps: what is caught is caught for all threads, and a job may be halted between two steps.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            while len(accelerations) < max_steps and abs(until_d - self.time_d) > ARRIVED_D and not self._failed:
-                if cancelled():
-                    raise Cancelled
-                self._step(until_d)
-                times.append(self.time_d)
-                states.append(self.state)
-                accelerations.append(self._acceleration_coefficients())
             # Once, not after each step: it costs as much as half a step.
             self._heed_messages()
         for text in dict.fromkeys(str(warning.message) for warning in caught):

@@ -35,8 +35,8 @@ async def until(predicate):
             await asyncio.sleep(0.01)
 
 
-async def outcome_of(pool, question):
-    async with contextlib.aclosing(pool.run(question)) as messages:
+async def outcome_of(pool, question, **asker):
+    async with contextlib.aclosing(pool.run(question, **asker)) as messages:
         return [message async for message in messages][-1]
 
 
@@ -114,13 +114,13 @@ async def test_a_worker_that_does_not_answer_any_more_is_replaced(pool):
     assert pool.pids != [pid]
 
 
-async def test_beyond_the_line_callers_are_refused(pool):
-    async with contextlib.aclosing(pool.run(endless())) as busy:
+async def test_callers_without_a_place_are_refused(pool):
+    async with contextlib.aclosing(pool.run(endless(), caller="a")) as busy:
         await first_of(busy)
-        waiting = asyncio.create_task(outcome_of(pool, short()))
+        waiting = asyncio.create_task(outcome_of(pool, short(), caller="b"))
         await asyncio.sleep(0)
         with pytest.raises(Overloaded) as caught:
-            await outcome_of(pool, short())
+            await outcome_of(pool, short(), caller="c")
         assert caught.value.retry_after_s == 2.5
     assert isinstance(await waiting, Outcome)
 
@@ -242,10 +242,10 @@ async def test_a_huge_request_cannot_starve_small_ones(pool):
 async def test_a_refused_caller_is_told_how_long_the_line_takes(pool):
     for _ in range(60):
         with pool.admit() as request:
-            request.busy_s = 20.0
-    async with contextlib.aclosing(pool.run(endless())) as busy:
+            request.used_s = 20.0
+    async with contextlib.aclosing(pool.run(endless(), caller="a")) as busy:
         await first_of(busy)
-        with pool.admit(), pytest.raises(Overloaded) as caught, pool.admit():
+        with pool.admit("b"), pytest.raises(Overloaded) as caught, pool.admit("c"):
             pass
     # Two are there, of 20 s each but for what the mean remembers of the beginning.
     assert 39.0 < caught.value.retry_after_s < 40.0
