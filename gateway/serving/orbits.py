@@ -157,7 +157,7 @@ def _elements_row(
     if e > 1.0 and by_anomaly:
         violations.add(f"{path}.mean_anomaly_deg", "contradicts eccentricity > 1: give perihelion_time_tdb_jd")
     if phase and elements.WhichOneof("phase") is None:
-        violations.add(f"{path}.phase", "is required: mean_anomaly_deg or perihelion_time_tdb_jd")
+        violations.add_missing(path, elements.DESCRIPTOR.oneofs_by_name["phase"])
     q = elements.semi_major_axis_au * (1.0 - e) if by_axis else elements.perihelion_distance_au
     nearest, farthest = PERIHELION_DISTANCE_AU.low, PERIHELION_DISTANCE_AU.high
     if by_axis and elements.semi_major_axis_au > 0 and 0 <= e < 1 and not nearest <= q <= farthest:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 from gateway.neo.domain import Interval
@@ -48,6 +48,17 @@ class Violations:
         self._characters += len(path) + len(description)
         if not self._named or (len(self._named) < MAX_NAMED_VIOLATIONS and self._characters <= MAX_NAMED_CHARACTERS):
             self._named.append(FieldViolation(path, description))
+
+    def add_missing(self, path: str, oneof: OneofDescriptor) -> None:
+        """Note that no member of a oneof is given: by its first member, since a oneof's own name is no field.
+
+        Args:
+            path: of the message that has the oneof; empty for the request itself.
+            oneof: of which one member is required.
+        """
+        first, *others = (field.name for field in oneof.fields)
+        either = "" if not others else f", or {others[0]}" if len(others) == 1 else f", or one of {', '.join(others)}"
+        self.add(f"{path}.{first}" if path else first, f"is required{either}")
 
     def raise_if_any(self) -> None:
         """Refuse the request if anything was noted.
@@ -98,8 +109,7 @@ def _check_required(message: Message, violations: Violations, prefix: str) -> No
     for required in REQUIRED.get(descriptor.name, ()):
         if oneof := descriptor.oneofs_by_name.get(required):
             if message.WhichOneof(required) is None:
-                choices = " or ".join(field.name for field in oneof.fields)
-                violations.add(prefix + required, f"is required: {choices}")
+                violations.add_missing(prefix.removesuffix("."), oneof)
         elif descriptor.fields_by_name[required].has_presence:
             if not message.HasField(required):
                 violations.add(prefix + required, "is required")

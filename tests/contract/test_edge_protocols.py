@@ -51,7 +51,7 @@ def test_the_client_asks_through_the_edge(stack):
         with pytest.raises(InferenceError) as refusal:
             client.predict([v1.NearEarthObject()])
     assert refusal.value.reason == "INVALID_FIELD"
-    assert "objects[0].orbit" in {violation.path for violation in refusal.value.violations}
+    assert "objects[0].elements" in {violation.path for violation in refusal.value.violations}
 
 
 def test_streams_both_ways_pass(stack):

@@ -91,6 +91,15 @@ def test_what_is_wrong_in_a_body_is_named(stack, body, fields):
     assert all(error["description"] for error in problem["errors"])
 
 
+def test_every_field_of_a_refusal_can_be_sent(stack):
+    """A choice that was not made is named by a field, and a field in the wrong place with its place."""
+    nothing = problem_of(ask(stack["edge"], "/api/predict", {"objects": [{}]}))
+    assert {"field": "objects[0].elements", "description": "is required, or state"} in nothing["errors"]
+    misplaced = problem_of(ask(stack["edge"], "/api/simulate", {"object": EROS["objects"][0], "duration_days": 1}))
+    words = "is no field of SimulateRequest; it belongs into scenario"
+    assert misplaced["errors"] == [{"field": name, "description": words} for name in ("object", "duration_days")]
+
+
 @pytest.mark.parametrize("name", ["Predict", "StreamSimulate"])
 def test_a_byte_order_mark_is_ignored(stack, name):
     body = "\ufeff".encode() + json.dumps(example(name)).encode()

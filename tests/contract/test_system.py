@@ -232,7 +232,7 @@ def test_a_bad_scenario_is_refused_through_the_front(client):
     scenario = v1.Scenario(object=eros(), duration_days=math.nan, changes=[v1.Change()])
     with pytest.raises(InferenceError) as refusal:
         client.simulate(scenario)
-    assert {v.path for v in refusal.value.violations} >= {"scenario.duration_days", "scenario.changes[0].change"}
+    assert {v.path for v in refusal.value.violations} >= {"scenario.duration_days", "scenario.changes[0].elements"}
 
 
 def test_a_time_outside_the_ephemeris_names_the_span(client):

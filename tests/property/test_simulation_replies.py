@@ -62,6 +62,8 @@ states = st.builds(
 )
 physical = st.builds(v1.PhysicalParameters, mass_kg=or_wild(st.floats(1e-6, 1e22)))
 objects = st.one_of(
+    st.just(v1.NearEarthObject()),
+    st.just(v1.NearEarthObject(elements=v1.OrbitalElements(epoch_tdb_jd=EPOCH))),
     st.builds(v1.NearEarthObject, elements=st.one_of(elements, ellipses), physical=physical),
     st.builds(v1.NearEarthObject, state=states, physical=physical),
 )
@@ -77,6 +79,7 @@ changes = st.one_of(
     st.builds(v1.KineticImpactor, time_tdb_jd=st.just(EPOCH), mass_kg=st.floats(1e-6, 1e9), vx_km_s=kicks).map(
         lambda change: v1.Change(impactor=change)
     ),
+    st.just(v1.Change()),
     st.builds(v1.MassOverride, mass_kg=or_wild(st.floats(1e-6, 1e22))).map(lambda change: v1.Change(mass=change)),
     st.builds(v1.ElementOverride, eccentricity=eccentricities).map(lambda change: v1.Change(elements=change)),
     st.builds(v1.ElementOverride, perihelion_distance_au=st.floats(1e-4, 2.0), mean_anomaly_deg=ANGLE).map(
@@ -113,14 +116,13 @@ def numbers(message):
 
 
 def holds(message, path):
-    """Whether a path such as scenario.changes[2].impulse.time_tdb_jd is one of the contract's."""
+    """Whether a path such as scenario.changes[2].impulse.time_tdb_jd is one of the contract's fields, not a oneof."""
     descriptor = message.DESCRIPTOR
     for step in path.split("."):
         name = step.split("[")[0]
-        if descriptor is None or not (name in descriptor.fields_by_name or name in descriptor.oneofs_by_name):
+        if descriptor is None or name not in descriptor.fields_by_name:
             return False
-        field = descriptor.fields_by_name.get(name)
-        descriptor = field.message_type if field else None
+        descriptor = descriptor.fields_by_name[name].message_type
     return True
 
 

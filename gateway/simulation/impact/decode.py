@@ -130,7 +130,7 @@ def _uncertainty(
     """Labels, spread and epoch; anything where something was noted."""
     kind = item.uncertainty.WhichOneof("uncertainty")
     if kind is None:
-        violations.add(f"{_UNCERTAINTY}.uncertainty", "is required: sigmas or covariance")
+        violations.add_missing(_UNCERTAINTY, item.uncertainty.DESCRIPTOR.oneofs_by_name["uncertainty"])
         return (), np.zeros((0, 0)), epoch_tdb_jd
     if kind == "sigmas":
         return (*_sigmas(item.uncertainty.sigmas, violations), epoch_tdb_jd)

@@ -15,9 +15,13 @@ local byte, sub = string.byte, string.sub
 local QUOTE, BACKSLASH, COMMA, COLON, MINUS, DOT = 34, 92, 44, 58, 45, 46
 local OPEN_OBJECT, CLOSE_OBJECT, OPEN_ARRAY, CLOSE_ARRAY = 123, 125, 91, 93
 local DEEPEST = 64
+-- How far inside a message a misplaced field is looked for.
+local DEEPEST_HINT = 3
 
 -- One document is read at a time: a worker of Envoy is one thread, and reading does not yield.
 local contract, most, text, at, path, depth, violations, left_out
+-- The messages that are being read, outermost first: {name, its depth}.
+local reading = {}
 
 local function fail(what)
   error({at = at, what = what}, 0)
@@ -32,10 +36,11 @@ local function skip_space()
   return b
 end
 
--- "objects[3].elements.eccentricity"
-local function here()
+-- "objects[3].elements.eccentricity", or its beginning down to a depth; "request" for the whole.
+local function here(last)
+  last = last or depth
   local parts = {}
-  for i = 1, depth do
+  for i = 1, last do
     local step = path[i]
     if type(step) == "number" then
       parts[#parts + 1] = "[" .. step .. "]"
@@ -43,7 +48,43 @@ local function here()
       parts[#parts + 1] = (i > 1 and "." or "") .. (#step > 64 and step:sub(1, 64) .. "..." or step)
     end
   end
-  return depth == 0 and "request" or table.concat(parts)
+  return last == 0 and "request" or table.concat(parts)
+end
+
+-- The nearest messages inside a message that have a field: "scenario", "objects[0].elements or objects[0].state".
+local function places_inside(name, spelling, base)
+  local level = {{name, base}}
+  for _ = 1, DEEPEST_HINT do
+    local found, below = {}, {}
+    for _, holder in ipairs(level) do
+      for written, field in pairs(contract.messages[holder[1]]) do
+        local inner = field.kind == "message" and written == field.name and contract.messages[field.of]
+        if inner then
+          local place = holder[2] .. field.name .. (field.repeated and "[0]" or "")
+          below[#below + 1] = {field.of, place .. "."}
+          if inner[spelling] then found[#found + 1] = place end
+        end
+      end
+    end
+    if #found > 0 then
+      table.sort(found)
+      return table.concat(found, " or ")
+    end
+    level = below
+  end
+  return nil
+end
+
+-- Where a field that its message does not have belongs, in words; empty where no message near it has it.
+local function hint(name, spelling)
+  local base = depth > 1 and here(depth - 1) .. "." or ""
+  local place = places_inside(name, spelling, base)
+  for i = #reading - 1, 1, -1 do
+    if place then break end
+    local outer, outer_depth = reading[i][1], reading[i][2]
+    if contract.messages[outer][spelling] then place = outer_depth == 0 and "the request itself" or here(outer_depth) end
+  end
+  return place and "; it belongs into " .. place or ""
 end
 
 local function complain(description)
@@ -312,10 +353,11 @@ end
 function read_message(name)
   local fields = contract.messages[name]
   local given, chosen = {}, {}
+  reading[#reading + 1] = {name, depth}
   each_member(function(spelling)
     local field = fields[spelling]
     if not field then
-      complain("is no field of " .. name)
+      complain("is no field of " .. name .. (#violations < most and hint(name, spelling) or ""))
       skip_value()
       return
     end
@@ -331,12 +373,14 @@ function read_message(name)
     if field.oneof and not absent then chosen[field.oneof] = field.name end
     read_field(field)
   end)
+  reading[#reading] = nil
 end
 
 -- The violations of a body: {{path, description}, ...}, empty where there are none.
 --   body: text; message: name of the message it must be; tables: the schema; limit: of violations that are named.
 function strict.violations(body, message, tables, limit)
   contract, most, text, at, path, depth, violations, left_out = tables, limit, body, 1, {}, 0, {}, 0
+  reading = {}
   local read, failure = pcall(function()
     local b = skip_space()
     if at == 1 and (b == 254 or b == 255) then fail("it is UTF-16, and JSON is UTF-8") end

@@ -132,3 +132,33 @@ def test_columns_are_checked_too():
         ("orbits.eccentricity[5000]", "must be a number, not text"),
         ("orbits.eccentricity[5001]", "must be a number, not null"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "body", "field", "place"),
+    [
+        ("SimulateRequest", {"object": {}}, "object", "scenario"),
+        ("SimulateRequest", {"durationDays": 1}, "durationDays", "scenario"),
+        ("PredictRequest", {"elements": {}}, "elements", "objects[0]"),
+        ("PredictRequest", {"semi_major_axis_au": 1}, "semi_major_axis_au", "objects[0].elements"),
+        ("PredictRequest", {"version": "3"}, "version", "model"),
+        ("EstimateImpactRequest", {"sigmas": {}}, "sigmas", "object.uncertainty"),
+        ("PredictRequest", {"objects": [{}, {"albedo": 1}]}, "objects[1].albedo", "objects[1].physical"),
+        ("PredictRequest", {"objects": [{"epoch_tdb_jd": 1}]}, "objects[0].epoch_tdb_jd",
+         "objects[0].elements or objects[0].state"),
+        ("SimulateRequest", {"scenario": {"object": {"fidelity": "x"}}}, "scenario.object.fidelity", "scenario"),
+        ("PredictRequest", {"objects": [{"model": {}}]}, "objects[0].model", "the request itself"),
+        ("PredictRequest", {"objects": [{"elements": {"physical": {}}}]}, "objects[0].elements.physical", "objects[0]"),
+    ],
+)  # fmt: skip
+def test_a_field_in_the_wrong_message_is_named_with_its_place(message, body, field, place):
+    assert [(path, words.partition("; it belongs into ")[2]) for path, words in violations(body, message)] == [
+        (field, place)
+    ]
+
+
+def test_a_field_that_no_message_has_has_no_place():
+    assert violations({"colour": 1}) == [("colour", "is no field of PredictRequest")]
+    # Nothing is left over from a body that was not read to its end.
+    assert violations(b'{"objects": [{"elements": {') != []
+    assert violations({"colour": 1}) == [("colour", "is no field of PredictRequest")]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.serving.bounds import NUMBERS
+from gateway.serving.bounds import NUMBERS, REQUIRED
 from gateway.serving.errors import InvalidRequest, status_of
 from gateway.serving.orbit_columns import read_columns, read_model_columns
 from gateway.serving.orbits import read_absolute_magnitudes, read_orbit, read_orbits
@@ -137,14 +137,19 @@ def test_the_models_take_no_open_orbit():
 
 def test_an_orbit_and_a_magnitude_are_required():
     nothing = v1.NearEarthObject()
-    assert violated(predict(nothing), closed).keys() >= {"objects[0].orbit", "objects[0].physical.absolute_magnitude_h"}
+    assert violated(predict(nothing), closed).keys() >= {
+        "objects[0].elements",
+        "objects[0].physical.absolute_magnitude_h",
+    }
 
 
 def test_a_phase_is_required_where_it_matters():
     shape = eros()
     shape.elements.ClearField("mean_anomaly_deg")
     violations = Violations()
-    with pytest.raises(InvalidRequest, match=r"scenario\.object\.elements\.phase"):
+    with pytest.raises(
+        InvalidRequest, match=r"scenario\.object\.elements\.mean_anomaly_deg: is required, or perihelion_time_tdb_jd"
+    ):
         read_orbit(shape, violations, "scenario.object")
 
 
@@ -298,3 +303,31 @@ def test_a_perihelion_beyond_all_time_is_named():
     item.elements.mean_anomaly_deg = 90.0
     path = "objects[0].elements.mean_anomaly_deg"
     assert violated(predict(item), lambda m, v: read_orbits(m.objects, v)).keys() == {path}
+
+
+@pytest.mark.parametrize(
+    ("message", "found"),
+    [
+        (v1.NearEarthObject(), {"elements": "is required, or state"}),
+        (v1.OrbitalElements(epoch_tdb_jd=2461000.5), {"semi_major_axis_au": "is required, or perihelion_distance_au"}),
+        (v1.Change(), {"elements": "is required, or one of impulse, impactor, mass, ecliptic_impulse"}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_choice_that_was_not_made_is_named_by_fields_that_can_be_set(message, found):
+    violations = Violations()
+    check(message, violations)
+    with pytest.raises(InvalidRequest) as refusal:
+        violations.raise_if_any()
+    assert {violation.path: violation.description for violation in refusal.value.violations} == found
+
+
+def test_every_required_name_of_a_oneof_becomes_a_field():
+    for name, required in REQUIRED.items():
+        descriptor = getattr(v1, name).DESCRIPTOR
+        violations = Violations()
+        check(getattr(v1, name)(), violations)
+        with pytest.raises(InvalidRequest) as refusal:
+            violations.raise_if_any()
+        assert len(refusal.value.violations) >= len(required)
+        assert {violation.path for violation in refusal.value.violations} <= set(descriptor.fields_by_name)

@@ -114,7 +114,7 @@ def test_everything_that_can_be_asked():
         ([], {"duration_days": 36_525.001}, ["scenario.duration_days"]),
         ([], {"duration_days": -36_525.001}, ["scenario.duration_days"]),
         ([], {"fidelity": 77}, ["scenario.fidelity"]),
-        ([v1.Change()], {}, ["scenario.changes[0].change"]),
+        ([v1.Change()], {}, ["scenario.changes[0].elements"]),
         ([impulse()] * 33, {}, ["scenario.changes"]),
         ([impulse(), impulse(100.1)], {}, ["scenario.changes[1].impulse.time_tdb_jd"]),
         ([impulse(), impulse(-0.1)], {}, ["scenario.changes[1].impulse.time_tdb_jd"]),
@@ -189,13 +189,13 @@ def test_nothing_at_all_is_refused():
     assert list(refused(v1.SimulateRequest())) == ["scenario"]
     assert set(refused(v1.SimulateRequest(scenario=v1.Scenario(duration_days=1)))) == {"scenario.object"}
     empty = v1.Scenario(object=v1.NearEarthObject(designation="x"), duration_days=1)
-    assert set(refused(v1.SimulateRequest(scenario=empty))) == {"scenario.object.orbit"}
+    assert set(refused(v1.SimulateRequest(scenario=empty))) == {"scenario.object.elements"}
 
 
 def test_a_phase_is_needed():
     asked = request_of()
     asked.scenario.object.elements.ClearField("mean_anomaly_deg")
-    assert list(refused(asked)) == ["scenario.object.elements.phase"]
+    assert list(refused(asked)) == ["scenario.object.elements.mean_anomaly_deg"]
 
 
 @pytest.mark.parametrize(

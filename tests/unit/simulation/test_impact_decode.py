@@ -74,7 +74,7 @@ def test_what_is_given_is_taken():
 def test_without_an_uncertainty_there_is_no_probability():
     asked = request()
     asked.object.ClearField("uncertainty")
-    assert "object.uncertainty.uncertainty" in refused(asked)
+    assert refused(asked)["object.uncertainty.sigmas"] == "is required, or covariance"
 
 
 def test_sigmas_alone_come_with_a_warning():

@@ -173,7 +173,7 @@ async def test_all_violations_come_back_by_path(stub):
         assert said["ErrorInfo"].reason == "INVALID_FIELD"
         assert {violation.field for violation in said["BadRequest"].field_violations} == {
             "scenario.output.trajectory_points",
-            "scenario.changes[1].change",
+            "scenario.changes[1].elements",
             "scenario.duration_days",
         }
 
