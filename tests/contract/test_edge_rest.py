@@ -10,6 +10,7 @@ import pytest
 from gateway.edge.render import OPENAPI, PAGES
 from gateway.edge.rest import rest_methods
 from tests.edges import JSON, ask, example, problem_of, raw_reply
+from tests.transports import OWN
 
 DOCUMENT = json.loads(OPENAPI.read_text(encoding="utf-8"))
 METHODS = {rest.method.name: rest for rest in rest_methods() if not rest.in_query}
@@ -159,6 +160,14 @@ def test_a_timeout_that_is_not_in_grpcs_form_is_named(stack, timeout):
     assert "1 to 8 digits and a unit (H, M, S, m, u or n)" in error["description"]
 
 
+def test_a_wrong_timeout_harms_no_other_call(stack):
+    # grpcio's server goes on to refuse other timeouts on a connection that has carried a wrong one.
+    for timeout in ("1S", "5s", "10", "2S", "29S", "3000m"):
+        status = ask(stack["edge"], "/api/predict", EROS, headers={**JSON, "grpc-timeout": timeout}).status
+        assert status == (400 if timeout in {"5s", "10"} else 200), timeout
+
+
+@OWN
 @pytest.mark.parametrize("headers", [{"x-caller": "Zoë".encode("latin-1")}, {"x-caller-bin": b"no base64"}])
 def test_a_header_that_is_no_metadata_is_the_callers_error(stack, headers):
     problem = problem_of(ask(stack["edge"], "/api/predict", EROS, headers={**JSON, **headers}))

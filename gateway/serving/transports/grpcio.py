@@ -69,7 +69,7 @@ class Server:
                 return self._server.add_insecure_port(address)
             return self._server.add_secure_port(address, server_credentials(tls))
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}: is it taken?") from error
+            raise OSError(f"cannot listen on {address}: it is in use, or none of this machine") from error
 
     async def start(self) -> None:
         """See `interface.Server`."""

@@ -75,11 +75,27 @@ local function outlast_deadline(headers)
   headers:replace("x-envoy-upstream-rq-timeout-ms", ("%d"):format(wait_ms))
 end
 
+local TIMEOUT_FORM = "must be 1 to 8 digits and a unit (H, M, S, m, u or n), as 5S or 500m (milliseconds)"
+
+-- Whether grpc-timeout is in gRPC's form, or not there. What is not goes no further: a front on grpcio (1.85) would refuse
+-- later timeouts of other callers as well, on the connection that they share.
+local function has_good_timeout(headers)
+  local value = headers:get("grpc-timeout")
+  if not value then return true end
+  local digits, unit = value:match("^(%d+)([HMSmun])$")
+  return digits ~= nil and #digits <= 8
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   mend_request_id(headers)
   local media = (headers:get("content-type") or ""):lower()
-  if media:find("^application/grpc") then return end
+  if media:find("^application/grpc") then
+    if has_good_timeout(headers) then return end
+    local status = {[":status"] = "200", ["content-type"] = media, ["grpc-status"] = "3",
+      ["grpc-message"] = "grpc-timeout: " .. TIMEOUT_FORM}
+    return handle:respond(status, "")
+  end
   local metadata = handle:streamInfo():dynamicMetadata()
   metadata:set(HERE, "rest", true)
   metadata:set(HERE, "id", headers:get("x-request-id") or "")
@@ -91,6 +107,7 @@ function envoy_on_request(handle)
   end
   local methods = methods_at(path)
   if not methods then return end
+  if not has_good_timeout(headers) then return answer(handle, 400, problem.invalid({{"grpc-timeout", TIMEOUT_FORM}})) end
   local verb = headers:get(":method")
   local method = methods[verb]
   if not method then
