@@ -48,7 +48,7 @@ class SimulationSettings(KernelSettings, ServingSettings):
     workers: int = Field(
         default_factory=cpu_quota,
         ge=1,
-        description="Worker processes. Each works on one job at a time, in turns: a simulation, or a part of an estimate.",
+        description="Worker processes. Each works on one job at a time, in turns: a simulation or part of an estimate.",
         json_schema_extra={"unit": "processes", "default": "its processors"},
     )
     max_waiting: int = Field(

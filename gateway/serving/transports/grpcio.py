@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import grpc
 from grpc_channelz.v1 import channelz
 
+from gateway.serving.idempotent import IDEMPOTENT
 from gateway.serving.settings import BackendSettings
 from gateway.serving.tls import ServerTls
 from gateway.serving.transports.grpcio_tls import channel_credentials, server_credentials
@@ -22,8 +23,27 @@ if TYPE_CHECKING:
 
 # gRPC has one limit, of two GiB, above all others.
 _MOST_MESSAGE_BYTES: Final = 2**31 - 1
-# Calls that have found no server are tried again (gRFC A6); the first retry within a second.
-_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+# Calls of idempotent methods that lost their server are tried again; others, where no server has seen them (gRFC A6).
+_SERVICE_CONFIG: Final = json.dumps(
+    {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [
+                    dict(zip(("service", "method"), path.removeprefix("/").split("/"), strict=True))
+                    for path in sorted(IDEMPOTENT)
+                ],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.05s",
+                    "maxBackoff": "0.5s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+    }
+)
 
 
 class _Choosing(grpc.aio.ServerInterceptor):
