@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from google.protobuf.descriptor import FieldDescriptor, OneofDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from gateway.neo.domain import Interval
@@ -49,12 +49,12 @@ class Violations:
         if not self._named or (len(self._named) < MAX_NAMED_VIOLATIONS and self._characters <= MAX_NAMED_CHARACTERS):
             self._named.append(FieldViolation(path, description))
 
-    def add_missing(self, path: str, oneof: OneofDescriptor) -> None:
+    def add_missing(self, path: str, oneof: Any) -> None:
         """Note that no member of a oneof is given: by its first member, since a oneof's own name is no field.
 
         Args:
             path: of the message that has the oneof; empty for the request itself.
-            oneof: of which one member is required.
+            oneof: its descriptor; one of its members is required.
         """
         first, *others = (field.name for field in oneof.fields)
         either = "" if not others else f", or {others[0]}" if len(others) == 1 else f", or one of {', '.join(others)}"
