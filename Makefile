@@ -58,14 +58,17 @@ test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what
 	@echo "Once more with gRPC's own transport: what is marked."
 	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "transport and not long"
 
-test-all: asteroid-kernel k8s-tools test ## make test, then what takes long or needs services (20 minutes)
-	@echo "Now what takes long, and what needs services: some 12 minutes on 2 idle cores."
+test-all: asteroid-kernel k8s-tools test ## make test, then what takes long or needs services (half an hour)
+	@echo "Now what takes long, and what needs services: some 22 minutes on 2 idle cores, ten of them fuzzing."
 	@$(PYTEST) -m long
 	@echo "Once more with gRPC's own transport: contract and reliability."
 	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "not transport or long" tests/contract tests/reliability
 
 test-random: models ## the property tests alone, on new random examples, twenty times as many (half an hour)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random --timeout=3600 --numprocesses 2 --dist load
+
+fuzz: $(INSTALLED) ## mutated HTTP/2 and gRPC against our server and client (ten minutes, or ORRERY_TEST_FUZZ_S seconds)
+	$(BIN)/python -m pytest -m long tests/reliability/test_fuzz_grpc_h2.py
 
 test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQLite and with PostgreSQL included (minutes)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo "no PostgreSQL here: its half will be skipped (apt install postgresql)"

@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import struct
+from typing import NamedTuple
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS = range(5)
@@ -15,6 +16,29 @@ END_HEADERS, PADDED, WITH_PRIORITY = 4, 8, 32
 def frame(kind, flags=0, stream=0, payload=b""):
     """A frame (RFC 9113, 4.1)."""
     return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+class Frame(NamedTuple):
+    """A frame; its length is the payload's unless it says otherwise."""
+
+    kind: int
+    flags: int
+    stream: int
+    payload: bytes
+    length: int | None = None
+
+    def encode(self):
+        """Its bytes."""
+        length = len(self.payload) if self.length is None else self.length
+        return length.to_bytes(3) + struct.pack(">BBI", *self[:3]) + self.payload
+
+
+def split(data):
+    """The frames of some bytes."""
+    while data:
+        size = 9 + int.from_bytes(data[:3])
+        yield Frame(*struct.unpack(">BBI", data[3:9]), data[9:size])
+        data = data[size:]
 
 
 def block(*headers):

@@ -75,10 +75,21 @@ class Connection(Link):
             attempt.cancel_call()
         self.flush_soon()
 
+    def abort(self) -> None:
+        """Close at once."""
+        super().abort()
+        if not self.ready.done():
+            # uvloop closes the transport of an attempt to connect that is cancelled, and does not report it as lost.
+            self.connection_lost(None)
+
     # asyncio.Protocol
 
     def connection_made(self, transport: Any) -> None:
         """There is a transport."""
+        if self.closed.done():
+            # Given up while it was being connected.
+            transport.abort()
+            return
         super().connection_made(transport)
         self._open_ones.add(self)
         wire = transport.get_extra_info("socket")
@@ -94,6 +105,8 @@ class Connection(Link):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail all attempts under way."""
+        if self.closed.done():
+            return
         super().connection_lost(exc)
         self._open_ones.discard(self)
         self.closed.set_result(None)

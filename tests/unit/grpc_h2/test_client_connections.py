@@ -429,3 +429,21 @@ async def test_thousands_of_calls_that_end_as_they_like(caplog):
         assert channel.tally.started == 5_001
         await until(lambda: asyncio.all_tasks() <= before)
     assert not caplog.records
+
+
+async def test_a_channel_that_is_closed_while_it_connects_leaves_no_connection():
+    """Whichever turn of the loop that is: uvloop does not report the end of an attempt that is cancelled."""
+
+    async def silent(reader, _writer):
+        await reader.read()
+
+    async with wire.raw_server(silent, greet=False) as port:
+        for turns in range(40):
+            channel = Channel(f"127.0.0.1:{port}", max_message_bytes=1024)
+            call = asyncio.ensure_future(channel.unary_unary(ECHO)(b""))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await channel.close()
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+                await call
+            await until(lambda: not channel.connections, within_s=3)  # noqa: B023  # at once
