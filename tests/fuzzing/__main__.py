@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fuzz our server or our client: `python -m tests.fuzzing server|client SECONDS [SEED]`.
 
-Runs rounds of 20 examples, each with a seed of its own, until the time is over, and prints the seed of every round. At a
-failure hypothesis prints the smallest example that it finds, and the exit code is 1.
+Runs rounds of 20 examples, each with a seed of its own, until the time is over, and prints the seed of every round. At
+a failure hypothesis prints the smallest example that it finds, and the exit code is 1.
 """
 
 import argparse
