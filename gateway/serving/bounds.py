@@ -113,6 +113,7 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
     "AssessConsequencesRequest": {
         "absolute_magnitude_sigma": Interval(0.0, 5.0),
         "speed_km_s": Interval(1.0, 100.0),
+        "v_infinity_km_s": Interval(0.0, 100.0),
         "angle_deg": Interval(1.0, 90.0),
         "distance_km": Interval(1e-3, 20_000.0),
         "impact_probability": Interval(0.0, 1.0),
@@ -140,7 +141,7 @@ REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
     "DeflectingImpactor": ("mass_kg",),
     "EstimateImpactRequest": ("object", "window"),
     "ImpactWindow": ("end_tdb_jd",),
-    "AssessConsequencesRequest": ("physical", "speed_km_s"),
+    "AssessConsequencesRequest": ("physical",),
     "SubmitClassificationRequest": ("request_id", "designation", "label"),
     "ModelSpec": ("name", "version"),
     "ExportContributorRequest": ("contributor_token",),

@@ -7,7 +7,7 @@ Everything here expects messages that `gateway.serving.validation.check` has see
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,13 @@ _LEAST_SEMI_LATUS_RECTUM_AU = 1e-12
 
 MODEL_COLUMNS: Final = 6
 """How many numbers of an object both models read: q (au), e, i, node, argument of perihelion (deg), H."""
+
+_BODY: Final[tuple[Literal["mass_kg", "diameter_km", "density_kg_m3"], ...]] = (
+    "mass_kg",
+    "diameter_km",
+    "density_kg_m3",
+)
+_BODY_TOLERANCE: Final = 0.1
 
 CLOSED_ONLY: Final = "must be less than 1: the models know closed orbits only"
 
@@ -133,10 +140,36 @@ def absolute_magnitude(diameter_km: float, albedo: float) -> float:
     return float(_H_OF_1_KM_AND_ALBEDO_1 - 2.5 * np.log10(albedo) - 5 * np.log10(diameter_km))
 
 
+def check_body(physical: v1.PhysicalParameters, violations: Violations, path: str) -> None:
+    """Note where mass, diameter and density are all given and contradict each other by more than a tenth.
+
+    So much is lost where published values are rounded to two digits.
+
+    Args:
+        physical: checked; may be empty.
+        violations: where the contradiction is noted, at each of the three fields.
+        path: of the message.
+    """
+    if not all(physical.HasField(name) for name in _BODY):
+        return
+    volume_m3 = math.pi / 6.0 * (physical.diameter_km * 1e3) ** 3
+    implied_kg_m3 = physical.mass_kg / volume_m3 if volume_m3 else math.inf
+    if abs(implied_kg_m3 - physical.density_kg_m3) <= _BODY_TOLERANCE * physical.density_kg_m3:
+        return
+    for name in _BODY:
+        others = " and ".join(other for other in _BODY if other != name)
+        violations.add(
+            f"{path}.{name}",
+            f"contradicts {others}: mass and diameter make {implied_kg_m3:.4g} kg/m3, and {physical.density_kg_m3:g} is"
+            " given; leave one of the three out",
+        )
+
+
 def _orbit_row(
     item: v1.NearEarthObject, violations: Violations, path: str, *, closed: bool, phase: bool
 ) -> tuple[float, ...]:
     """One orbit as the fields of `Orbits`, in order."""
+    check_body(item.physical, violations, f"{path}.physical")
     if item.WhichOneof("orbit") == "state":
         return _state_row(item.state, violations, f"{path}.state", closed=closed)
     return _elements_row(item.elements, violations, f"{path}.elements", closed=closed, phase=phase)

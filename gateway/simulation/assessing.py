@@ -10,10 +10,16 @@ from gateway.neo.errors import InvalidImpactError, Violation
 from gateway.neo.impact import Consequences, Impactor, Quantiles, Rock, assess, impactor_of, palermo_scale, torino_scale
 from gateway.neo.impact.consequences import DEFAULT_ANGLE_DEG, SOURCE
 from gateway.neo.impact.thermal import Burn
+from gateway.serving.bounds import NUMBERS
+from gateway.serving.orbits import check_body
 from gateway.serving.validation import Violations, check
+from gateway.simulation.bodies import PROPERTIES, Body
 from orrery.inference import v1
 
 _ELSEWHERE: Final = "only Earth has laws of entry, crater and blast here: elsewhere the energy is all that is known"
+# Where Earth's atmosphere begins, as elsewhere in this project; slow arrivals are judged there on every body.
+_TOP_KM: Final = 100.0
+_FASTEST_KM_S: Final = NUMBERS["AssessConsequencesRequest"]["speed_km_s"].high
 # What the domain of impacts calls a number, and what the contract does.
 _PATHS: Final = {"diameter_m": "physical.diameter_km"}
 
@@ -26,6 +32,9 @@ def answer(request: v1.AssessConsequencesRequest) -> v1.AssessConsequencesRespon
     """
     violations = Violations()
     check(request, violations)
+    check_body(request.physical, violations, "physical")
+    body_hit = request.body or v1.BODY_EARTH
+    speed_km_s = _speed_km_s(request, Body(body_hit), violations)
     if request.HasField("impact_probability") != request.HasField("years_to_impact"):
         missing = "years_to_impact" if request.HasField("impact_probability") else "impact_probability"
         violations.add(missing, "is required with the other of probability and time")
@@ -34,9 +43,9 @@ def answer(request: v1.AssessConsequencesRequest) -> v1.AssessConsequencesRespon
         body = impactor_of_message(request.physical, absolute_magnitude_sigma=request.absolute_magnitude_sigma)
         message = consequences_message(
             body,
-            request.speed_km_s,
+            speed_km_s,
             request.angle_deg if request.HasField("angle_deg") else DEFAULT_ANGLE_DEG,
-            body_hit=request.body or v1.BODY_EARTH,
+            body_hit=body_hit,
             rock=Rock(request.rock or v1.ROCK_SEDIMENTARY),
             distances_km=tuple(request.distance_km),
         )
@@ -46,6 +55,13 @@ def answer(request: v1.AssessConsequencesRequest) -> v1.AssessConsequencesRespon
             violations.add(path, f"what is given {_complaint(violation)}")
         violations.raise_if_any()
         raise
+    if request.HasField("v_infinity_km_s"):
+        message.notes.append(
+            f"speed {speed_km_s:.2f} km/s: from v_infinity and the escape speed at the surface,"
+            f" {_escape_km_s(Body(body_hit)):.2f} km/s"
+        )
+    if not request.HasField("angle_deg"):
+        message.notes.append(f"angle {DEFAULT_ANGLE_DEG:g} deg: assumed, the most probable")
     response = v1.AssessConsequencesResponse(consequences=message)
     if request.HasField("impact_probability"):
         scales = scales_message(
@@ -53,6 +69,39 @@ def answer(request: v1.AssessConsequencesRequest) -> v1.AssessConsequencesRespon
         )
         response.scales.CopyFrom(scales)
     return response
+
+
+def _escape_km_s(body: Body, altitude_km: float = 0.0) -> float:
+    """What falls from far away at rest is so fast there."""
+    known = PROPERTIES[body]
+    return math.sqrt(2.0 * known.gm_km3_s2 / (known.mean_radius_km + altitude_km))
+
+
+def _speed_km_s(request: v1.AssessConsequencesRequest, body: Body, violations: Violations) -> float:
+    """The speed at the impact, as given or from v_infinity; notes what cannot be."""
+    if body is Body.SUN:
+        violations.add(
+            "body", "must not be the Sun: what falls into it is faster than the 100 km/s that are known here"
+        )
+        return math.nan
+    given, far = request.speed_km_s != 0.0, request.HasField("v_infinity_km_s")
+    if given and far:
+        for name, other in (("speed_km_s", "v_infinity_km_s"), ("v_infinity_km_s", "speed_km_s")):
+            violations.add(name, f"and {other} are two ways to say one thing: give one of them")
+    elif far:
+        speed_km_s = math.hypot(request.v_infinity_km_s, _escape_km_s(body))
+        if speed_km_s > _FASTEST_KM_S:
+            violations.add("v_infinity_km_s", f"makes {speed_km_s:.1f} km/s at the impact: at most {_FASTEST_KM_S:g}")
+        return speed_km_s
+    elif not given:
+        violations.add("speed_km_s", "is required, or v_infinity_km_s")
+    elif request.speed_km_s < (least := _escape_km_s(body, _TOP_KM)):
+        violations.add(
+            "speed_km_s",
+            f"must be at least {least:.2f} at {body.name.capitalize()}, whose gravity makes it so: a speed far away is"
+            " v_infinity_km_s",
+        )
+    return request.speed_km_s
 
 
 def _complaint(violation: Violation) -> str:

@@ -70,7 +70,7 @@ def test_a_crater_with_a_fireball():
 
 @pytest.mark.parametrize("body", ["BODY_MOON", "BODY_VENUS", "BODY_MARS", "BODY_JUPITER"])
 def test_elsewhere_only_the_energy_is_told(body):
-    reply = answer(asked(body=body, impact_probability=0.04, years_to_impact=7.0))
+    reply = answer(asked(body=body, speed_km_s=70.0, impact_probability=0.04, years_to_impact=7.0))
     assert reply.consequences.energy_mt > 0.0
     assert not any(reply.consequences.HasField(name) for name in ("entry", "crater", "blast", "fireball"))
     assert not reply.consequences.source
@@ -85,6 +85,48 @@ def test_no_probability_no_scales_and_zero_is_no_hazard():
     assert not scales.HasField("palermo_scale")
     assert scales.torino_scale == 0
     assert not answer(asked(impact_probability=0.5, years_to_impact=200.0)).scales.HasField("torino_scale")
+
+
+def test_the_speed_follows_from_v_infinity():
+    # Sentry's 2000 SG344: v_infinity 1.36 km/s, impact at 11.27 (JPL lists 11.26), 1.1 Mt, Palermo -2.7.
+    request = asked(
+        physical={"absolute_magnitude_h": 24.7}, v_infinity_km_s=1.36, impact_probability=2.7e-3, years_to_impact=47
+    )
+    request.ClearField("speed_km_s")
+    reply = answer(request)
+    assert reply.consequences.speed_km_s == pytest.approx(11.26, abs=0.02)
+    assert reply.consequences.energy_mt == pytest.approx(1.07, rel=0.01)
+    assert reply.scales.palermo_scale == pytest.approx(-2.69, abs=0.01)
+    assert any("escape speed" in note for note in reply.consequences.notes)
+    assert any("angle 45 deg: assumed" in note for note in reply.consequences.notes)
+    at_rest = asked(v_infinity_km_s=0.0, body="BODY_MOON")
+    at_rest.ClearField("speed_km_s")
+    assert answer(at_rest).consequences.speed_km_s == pytest.approx(2.376, abs=1e-3)
+
+
+def test_speeds_that_cannot_be_are_refused():
+    assert refused(asked(speed_km_s=1.36)) == {"speed_km_s"}
+    with pytest.raises(InvalidRequest, match=r"at least 11.10 at Earth.*v_infinity_km_s"):
+        answer(asked(speed_km_s=11.05))
+    assert answer(asked(speed_km_s=11.1)).consequences.speed_km_s == 11.1
+    assert refused(asked(speed_km_s=50.0, body="BODY_JUPITER")) == {"speed_km_s"}
+    assert refused(asked(speed_km_s=20.0, body="BODY_SUN")) == {"body"}
+    assert refused(asked(v_infinity_km_s=5.0)) == {"speed_km_s", "v_infinity_km_s"}
+    neither = asked()
+    neither.ClearField("speed_km_s")
+    assert refused(neither) == {"speed_km_s"}
+    too_fast = asked(v_infinity_km_s=99.9)
+    too_fast.ClearField("speed_km_s")
+    assert refused(too_fast) == {"v_infinity_km_s"}
+
+
+def test_mass_diameter_and_density_that_contradict_are_named():
+    body = {"diameter_km": 0.05, "mass_kg": 1e8, "density_kg_m3": 1_000}
+    assert refused(asked(physical=body)) == {"physical.diameter_km", "physical.mass_kg", "physical.density_kg_m3"}
+    with pytest.raises(InvalidRequest, match="make 1528 kg/m3, and 1000 is given"):
+        answer(asked(physical=body))
+    found = answer(asked(physical={**body, "density_kg_m3": 1_500})).consequences
+    assert found.density_kg_m3 == pytest.approx(1_528, abs=1)
 
 
 def test_every_violated_field_is_named():

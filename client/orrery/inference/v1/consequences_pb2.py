@@ -25,35 +25,35 @@ _sym_db = _symbol_database.Default()
 from orrery.inference.v1 import orbit_pb2 as orrery_dot_inference_dot_v1_dot_orbit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&orrery/inference/v1/consequences.proto\x12\x13orrery.inference.v1\x1a\x1forrery/inference/v1/orbit.proto\"\x83\x03\n\x19\x41ssessConsequencesRequest\x12\x39\n\x08physical\x18\x01 \x01(\x0b\x32\'.orrery.inference.v1.PhysicalParameters\x12 \n\x18\x61\x62solute_magnitude_sigma\x18\x02 \x01(\x01\x12\x12\n\nspeed_km_s\x18\x03 \x01(\x01\x12\x16\n\tangle_deg\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x04\x62ody\x18\x05 \x01(\x0e\x32\x19.orrery.inference.v1.Body\x12\'\n\x04rock\x18\x06 \x01(\x0e\x32\x19.orrery.inference.v1.Rock\x12\x13\n\x0b\x64istance_km\x18\x07 \x03(\x01\x12\x1f\n\x12impact_probability\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x1c\n\x0fyears_to_impact\x18\t \x01(\x01H\x02\x88\x01\x01\x42\x0c\n\n_angle_degB\x15\n\x13_impact_probabilityB\x12\n\x10_years_to_impact\"\x8e\x01\n\x1a\x41ssessConsequencesResponse\x12=\n\x0c\x63onsequences\x18\x01 \x01(\x0b\x32\'.orrery.inference.v1.ImpactConsequences\x12\x31\n\x06scales\x18\x02 \x01(\x0b\x32!.orrery.inference.v1.HazardScales\"2\n\tQuantiles\x12\x0b\n\x03p05\x18\x01 \x01(\x01\x12\x0b\n\x03p50\x18\x02 \x01(\x01\x12\x0b\n\x03p95\x18\x03 \x01(\x01\"h\n\x0cHazardScales\x12\x1a\n\rpalermo_scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0ctorino_scale\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x10\n\x0e_palermo_scaleB\x0f\n\r_torino_scale\"\xc3\x05\n\x12ImpactConsequences\x12\'\n\x04\x62ody\x18\x01 \x01(\x0e\x32\x19.orrery.inference.v1.Body\x12\x13\n\x0b\x64iameter_km\x18\x02 \x01(\x01\x12\x15\n\rdensity_kg_m3\x18\x03 \x01(\x01\x12\x0f\n\x07mass_kg\x18\x04 \x01(\x01\x12\x12\n\nspeed_km_s\x18\x05 \x01(\x01\x12\x11\n\tangle_deg\x18\x06 \x01(\x01\x12\x11\n\tenergy_mt\x18\x07 \x01(\x01\x12\x39\n\x11\x64iameter_range_km\x18\x08 \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x35\n\rmass_range_kg\x18\t \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x37\n\x0f\x65nergy_range_mt\x18\n \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x36\n\x05\x65ntry\x18\x0b \x01(\x0b\x32\'.orrery.inference.v1.AtmosphericPassage\x12\x31\n\x06\x63rater\x18\x0c \x01(\x0b\x32!.orrery.inference.v1.ImpactCrater\x12,\n\x05\x62last\x18\r \x01(\x0b\x32\x1d.orrery.inference.v1.AirBlast\x12/\n\x08\x66ireball\x18\x0e \x01(\x0b\x32\x1d.orrery.inference.v1.Fireball\x12\x1e\n\x11seismic_magnitude\x18\x0f \x01(\x01H\x00\x88\x01\x01\x12.\n\x04\x66\x65lt\x18\x10 \x03(\x0b\x32 .orrery.inference.v1.FeltEffects\x12\x13\n\x0bsize_source\x18\x11 \x01(\t\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\r\n\x05notes\x18\x13 \x03(\tB\x14\n\x12_seismic_magnitude\"\xe4\x01\n\x12\x41tmosphericPassage\x12\x13\n\x0bstrength_pa\x18\x01 \x01(\x01\x12 \n\x13\x62reakup_altitude_km\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x62urst_altitude_km\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x66inal_speed_km_s\x18\x04 \x01(\x01\x12\x15\n\rair_energy_mt\x18\x05 \x01(\x01\x12\x18\n\x10ground_energy_mt\x18\x06 \x01(\x01\x42\x16\n\x14_breakup_altitude_kmB\x14\n\x12_burst_altitude_km\"\x86\x01\n\x0cImpactCrater\x12\x1d\n\x15transient_diameter_km\x18\x01 \x01(\x01\x12\x19\n\x11\x66inal_diameter_km\x18\x02 \x01(\x01\x12\x16\n\x0e\x66inal_depth_km\x18\x03 \x01(\x01\x12\x12\n\nis_complex\x18\x04 \x01(\x08\x12\x10\n\x08is_field\x18\x05 \x01(\x08\"\xb1\x01\n\x08\x41irBlast\x12\x11\n\tenergy_mt\x18\x01 \x01(\x01\x12\x30\n\x07reaches\x18\x02 \x03(\x0b\x32\x1f.orrery.inference.v1.BlastReach\x12\x1c\n\x0f\x62urst_damage_km\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x62urst_burns_km\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_burst_damage_kmB\x11\n\x0f_burst_burns_km\";\n\nBlastReach\x12\x18\n\x10overpressure_psi\x18\x01 \x01(\x01\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\"\x98\x01\n\x08\x46ireball\x12\x11\n\tradius_km\x18\x01 \x01(\x01\x12\x1b\n\x13\x63lothing_ignites_km\x18\x02 \x01(\x01\x12\x1d\n\x15third_degree_burns_km\x18\x03 \x01(\x01\x12\x1e\n\x16second_degree_burns_km\x18\x04 \x01(\x01\x12\x1d\n\x15\x66irst_degree_burns_km\x18\x05 \x01(\x01\"y\n\x0b\x46\x65ltEffects\x12\x13\n\x0b\x64istance_km\x18\x01 \x01(\x01\x12\x17\n\x0foverpressure_pa\x18\x02 \x01(\x01\x12\"\n\x15thermal_exposure_j_m2\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x18\n\x16_thermal_exposure_j_m2*H\n\x04Rock\x12\x14\n\x10ROCK_UNSPECIFIED\x10\x00\x12\x14\n\x10ROCK_SEDIMENTARY\x10\x01\x12\x14\n\x10ROCK_CRYSTALLINE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&orrery/inference/v1/consequences.proto\x12\x13orrery.inference.v1\x1a\x1forrery/inference/v1/orbit.proto\"\xb5\x03\n\x19\x41ssessConsequencesRequest\x12\x39\n\x08physical\x18\x01 \x01(\x0b\x32\'.orrery.inference.v1.PhysicalParameters\x12 \n\x18\x61\x62solute_magnitude_sigma\x18\x02 \x01(\x01\x12\x12\n\nspeed_km_s\x18\x03 \x01(\x01\x12\x16\n\tangle_deg\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\'\n\x04\x62ody\x18\x05 \x01(\x0e\x32\x19.orrery.inference.v1.Body\x12\'\n\x04rock\x18\x06 \x01(\x0e\x32\x19.orrery.inference.v1.Rock\x12\x13\n\x0b\x64istance_km\x18\x07 \x03(\x01\x12\x1f\n\x12impact_probability\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x1c\n\x0fyears_to_impact\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x1c\n\x0fv_infinity_km_s\x18\n \x01(\x01H\x03\x88\x01\x01\x42\x0c\n\n_angle_degB\x15\n\x13_impact_probabilityB\x12\n\x10_years_to_impactB\x12\n\x10_v_infinity_km_s\"\x8e\x01\n\x1a\x41ssessConsequencesResponse\x12=\n\x0c\x63onsequences\x18\x01 \x01(\x0b\x32\'.orrery.inference.v1.ImpactConsequences\x12\x31\n\x06scales\x18\x02 \x01(\x0b\x32!.orrery.inference.v1.HazardScales\"2\n\tQuantiles\x12\x0b\n\x03p05\x18\x01 \x01(\x01\x12\x0b\n\x03p50\x18\x02 \x01(\x01\x12\x0b\n\x03p95\x18\x03 \x01(\x01\"h\n\x0cHazardScales\x12\x1a\n\rpalermo_scale\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0ctorino_scale\x18\x02 \x01(\rH\x01\x88\x01\x01\x42\x10\n\x0e_palermo_scaleB\x0f\n\r_torino_scale\"\xc3\x05\n\x12ImpactConsequences\x12\'\n\x04\x62ody\x18\x01 \x01(\x0e\x32\x19.orrery.inference.v1.Body\x12\x13\n\x0b\x64iameter_km\x18\x02 \x01(\x01\x12\x15\n\rdensity_kg_m3\x18\x03 \x01(\x01\x12\x0f\n\x07mass_kg\x18\x04 \x01(\x01\x12\x12\n\nspeed_km_s\x18\x05 \x01(\x01\x12\x11\n\tangle_deg\x18\x06 \x01(\x01\x12\x11\n\tenergy_mt\x18\x07 \x01(\x01\x12\x39\n\x11\x64iameter_range_km\x18\x08 \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x35\n\rmass_range_kg\x18\t \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x37\n\x0f\x65nergy_range_mt\x18\n \x01(\x0b\x32\x1e.orrery.inference.v1.Quantiles\x12\x36\n\x05\x65ntry\x18\x0b \x01(\x0b\x32\'.orrery.inference.v1.AtmosphericPassage\x12\x31\n\x06\x63rater\x18\x0c \x01(\x0b\x32!.orrery.inference.v1.ImpactCrater\x12,\n\x05\x62last\x18\r \x01(\x0b\x32\x1d.orrery.inference.v1.AirBlast\x12/\n\x08\x66ireball\x18\x0e \x01(\x0b\x32\x1d.orrery.inference.v1.Fireball\x12\x1e\n\x11seismic_magnitude\x18\x0f \x01(\x01H\x00\x88\x01\x01\x12.\n\x04\x66\x65lt\x18\x10 \x03(\x0b\x32 .orrery.inference.v1.FeltEffects\x12\x13\n\x0bsize_source\x18\x11 \x01(\t\x12\x0e\n\x06source\x18\x12 \x01(\t\x12\r\n\x05notes\x18\x13 \x03(\tB\x14\n\x12_seismic_magnitude\"\xe4\x01\n\x12\x41tmosphericPassage\x12\x13\n\x0bstrength_pa\x18\x01 \x01(\x01\x12 \n\x13\x62reakup_altitude_km\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11\x62urst_altitude_km\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x66inal_speed_km_s\x18\x04 \x01(\x01\x12\x15\n\rair_energy_mt\x18\x05 \x01(\x01\x12\x18\n\x10ground_energy_mt\x18\x06 \x01(\x01\x42\x16\n\x14_breakup_altitude_kmB\x14\n\x12_burst_altitude_km\"\x86\x01\n\x0cImpactCrater\x12\x1d\n\x15transient_diameter_km\x18\x01 \x01(\x01\x12\x19\n\x11\x66inal_diameter_km\x18\x02 \x01(\x01\x12\x16\n\x0e\x66inal_depth_km\x18\x03 \x01(\x01\x12\x12\n\nis_complex\x18\x04 \x01(\x08\x12\x10\n\x08is_field\x18\x05 \x01(\x08\"\xb1\x01\n\x08\x41irBlast\x12\x11\n\tenergy_mt\x18\x01 \x01(\x01\x12\x30\n\x07reaches\x18\x02 \x03(\x0b\x32\x1f.orrery.inference.v1.BlastReach\x12\x1c\n\x0f\x62urst_damage_km\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x62urst_burns_km\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x12\n\x10_burst_damage_kmB\x11\n\x0f_burst_burns_km\";\n\nBlastReach\x12\x18\n\x10overpressure_psi\x18\x01 \x01(\x01\x12\x13\n\x0b\x64istance_km\x18\x02 \x01(\x01\"\x98\x01\n\x08\x46ireball\x12\x11\n\tradius_km\x18\x01 \x01(\x01\x12\x1b\n\x13\x63lothing_ignites_km\x18\x02 \x01(\x01\x12\x1d\n\x15third_degree_burns_km\x18\x03 \x01(\x01\x12\x1e\n\x16second_degree_burns_km\x18\x04 \x01(\x01\x12\x1d\n\x15\x66irst_degree_burns_km\x18\x05 \x01(\x01\"y\n\x0b\x46\x65ltEffects\x12\x13\n\x0b\x64istance_km\x18\x01 \x01(\x01\x12\x17\n\x0foverpressure_pa\x18\x02 \x01(\x01\x12\"\n\x15thermal_exposure_j_m2\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x18\n\x16_thermal_exposure_j_m2*H\n\x04Rock\x12\x14\n\x10ROCK_UNSPECIFIED\x10\x00\x12\x14\n\x10ROCK_SEDIMENTARY\x10\x01\x12\x14\n\x10ROCK_CRYSTALLINE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'orrery.inference.v1.consequences_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROCK']._serialized_start=2386
-  _globals['_ROCK']._serialized_end=2458
+  _globals['_ROCK']._serialized_start=2436
+  _globals['_ROCK']._serialized_end=2508
   _globals['_ASSESSCONSEQUENCESREQUEST']._serialized_start=97
-  _globals['_ASSESSCONSEQUENCESREQUEST']._serialized_end=484
-  _globals['_ASSESSCONSEQUENCESRESPONSE']._serialized_start=487
-  _globals['_ASSESSCONSEQUENCESRESPONSE']._serialized_end=629
-  _globals['_QUANTILES']._serialized_start=631
-  _globals['_QUANTILES']._serialized_end=681
-  _globals['_HAZARDSCALES']._serialized_start=683
-  _globals['_HAZARDSCALES']._serialized_end=787
-  _globals['_IMPACTCONSEQUENCES']._serialized_start=790
-  _globals['_IMPACTCONSEQUENCES']._serialized_end=1497
-  _globals['_ATMOSPHERICPASSAGE']._serialized_start=1500
-  _globals['_ATMOSPHERICPASSAGE']._serialized_end=1728
-  _globals['_IMPACTCRATER']._serialized_start=1731
-  _globals['_IMPACTCRATER']._serialized_end=1865
-  _globals['_AIRBLAST']._serialized_start=1868
-  _globals['_AIRBLAST']._serialized_end=2045
-  _globals['_BLASTREACH']._serialized_start=2047
-  _globals['_BLASTREACH']._serialized_end=2106
-  _globals['_FIREBALL']._serialized_start=2109
-  _globals['_FIREBALL']._serialized_end=2261
-  _globals['_FELTEFFECTS']._serialized_start=2263
-  _globals['_FELTEFFECTS']._serialized_end=2384
+  _globals['_ASSESSCONSEQUENCESREQUEST']._serialized_end=534
+  _globals['_ASSESSCONSEQUENCESRESPONSE']._serialized_start=537
+  _globals['_ASSESSCONSEQUENCESRESPONSE']._serialized_end=679
+  _globals['_QUANTILES']._serialized_start=681
+  _globals['_QUANTILES']._serialized_end=731
+  _globals['_HAZARDSCALES']._serialized_start=733
+  _globals['_HAZARDSCALES']._serialized_end=837
+  _globals['_IMPACTCONSEQUENCES']._serialized_start=840
+  _globals['_IMPACTCONSEQUENCES']._serialized_end=1547
+  _globals['_ATMOSPHERICPASSAGE']._serialized_start=1550
+  _globals['_ATMOSPHERICPASSAGE']._serialized_end=1778
+  _globals['_IMPACTCRATER']._serialized_start=1781
+  _globals['_IMPACTCRATER']._serialized_end=1915
+  _globals['_AIRBLAST']._serialized_start=1918
+  _globals['_AIRBLAST']._serialized_end=2095
+  _globals['_BLASTREACH']._serialized_start=2097
+  _globals['_BLASTREACH']._serialized_end=2156
+  _globals['_FIREBALL']._serialized_start=2159
+  _globals['_FIREBALL']._serialized_end=2311
+  _globals['_FELTEFFECTS']._serialized_start=2313
+  _globals['_FELTEFFECTS']._serialized_end=2434
 # @@protoc_insertion_point(module_scope)

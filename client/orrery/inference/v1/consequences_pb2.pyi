@@ -55,10 +55,13 @@ class AssessConsequencesRequest(_message.Message):
     DISTANCE_KM_FIELD_NUMBER: _builtins.int
     IMPACT_PROBABILITY_FIELD_NUMBER: _builtins.int
     YEARS_TO_IMPACT_FIELD_NUMBER: _builtins.int
+    V_INFINITY_KM_S_FIELD_NUMBER: _builtins.int
     absolute_magnitude_sigma: _builtins.float
     """One standard deviation of H: 0 to 5."""
     speed_km_s: _builtins.float
-    """Required. At the top of the atmosphere, gravity's pull included: 1 to 100. No impactor on Earth is slower than 11."""
+    """This or v_infinity_km_s is required. At the top of the atmosphere, gravity's pull included: 1 to 100. No impactor is
+    slower than what falls from far away at rest: 11.10 at Earth, 2.31 at the Moon.
+    """
     angle_deg: _builtins.float
     """Of the path above the horizon there: 1 to 90. Unset: 45, the most probable."""
     body: _orbit_pb2.Body.ValueType
@@ -69,6 +72,10 @@ class AssessConsequencesRequest(_message.Message):
     """With both of the following the reply has the hazard scales. 0 to 1."""
     years_to_impact: _builtins.float
     """From now to the impact: 1e-6 to 10000."""
+    v_infinity_km_s: _builtins.float
+    """In place of speed_km_s: the speed far away from the body that is hit, 0 to 100. The speed at the impact follows from
+    the body's escape speed at its surface, as risk lists have it: 11.27 from 1.36 at Earth.
+    """
     @_builtins.property
     def physical(self) -> _orbit_pb2.PhysicalParameters:
         """Required: a mass, a diameter or H. Density unset: 2000 kg/m3; albedo unset: 0.14; both are then carried through as
@@ -91,21 +98,26 @@ class AssessConsequencesRequest(_message.Message):
         distance_km: _abc.Iterable[_builtins.float] | None = ...,
         impact_probability: _builtins.float | None = ...,
         years_to_impact: _builtins.float | None = ...,
+        v_infinity_km_s: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_angle_deg", b"_angle_deg", "_impact_probability", b"_impact_probability", "_years_to_impact", b"_years_to_impact", "angle_deg", b"angle_deg", "impact_probability", b"impact_probability", "physical", b"physical", "years_to_impact", b"years_to_impact"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_angle_deg", b"_angle_deg", "_impact_probability", b"_impact_probability", "_v_infinity_km_s", b"_v_infinity_km_s", "_years_to_impact", b"_years_to_impact", "angle_deg", b"angle_deg", "impact_probability", b"impact_probability", "physical", b"physical", "v_infinity_km_s", b"v_infinity_km_s", "years_to_impact", b"years_to_impact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_angle_deg", b"_angle_deg", "_impact_probability", b"_impact_probability", "_years_to_impact", b"_years_to_impact", "absolute_magnitude_sigma", b"absolute_magnitude_sigma", "angle_deg", b"angle_deg", "body", b"body", "distance_km", b"distance_km", "impact_probability", b"impact_probability", "physical", b"physical", "rock", b"rock", "speed_km_s", b"speed_km_s", "years_to_impact", b"years_to_impact"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_angle_deg", b"_angle_deg", "_impact_probability", b"_impact_probability", "_v_infinity_km_s", b"_v_infinity_km_s", "_years_to_impact", b"_years_to_impact", "absolute_magnitude_sigma", b"absolute_magnitude_sigma", "angle_deg", b"angle_deg", "body", b"body", "distance_km", b"distance_km", "impact_probability", b"impact_probability", "physical", b"physical", "rock", b"rock", "speed_km_s", b"speed_km_s", "v_infinity_km_s", b"v_infinity_km_s", "years_to_impact", b"years_to_impact"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__angle_deg: _TypeAlias = _typing.Literal["angle_deg"]  # noqa: Y015
     _WhichOneofArgType__angle_deg: _TypeAlias = _typing.Literal["_angle_deg", b"_angle_deg"]  # noqa: Y015
     _WhichOneofReturnType__impact_probability: _TypeAlias = _typing.Literal["impact_probability"]  # noqa: Y015
     _WhichOneofArgType__impact_probability: _TypeAlias = _typing.Literal["_impact_probability", b"_impact_probability"]  # noqa: Y015
+    _WhichOneofReturnType__v_infinity_km_s: _TypeAlias = _typing.Literal["v_infinity_km_s"]  # noqa: Y015
+    _WhichOneofArgType__v_infinity_km_s: _TypeAlias = _typing.Literal["_v_infinity_km_s", b"_v_infinity_km_s"]  # noqa: Y015
     _WhichOneofReturnType__years_to_impact: _TypeAlias = _typing.Literal["years_to_impact"]  # noqa: Y015
     _WhichOneofArgType__years_to_impact: _TypeAlias = _typing.Literal["_years_to_impact", b"_years_to_impact"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__angle_deg) -> _WhichOneofReturnType__angle_deg | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__impact_probability) -> _WhichOneofReturnType__impact_probability | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__v_infinity_km_s) -> _WhichOneofReturnType__v_infinity_km_s | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__years_to_impact) -> _WhichOneofReturnType__years_to_impact | None: ...
 
