@@ -90,6 +90,7 @@ def headers_of(metadata: MetadataLike | None) -> Headers:
 
     Raises:
         TypeError: a key is no str, or a value is of the wrong type.
+        ValueError: these are no pairs.
         InvalidMetadata: a key or a value has characters that it may not have, or the key is reserved.
         TooMuchMetadata: there are too many fields, or too many bytes.
     """
@@ -113,7 +114,7 @@ def headers_of(metadata: MetadataLike | None) -> Headers:
 
 def _pair(item: tuple[str, str | bytes]) -> tuple[str, str | bytes]:
     if not isinstance(item, tuple | list) or len(item) != 2:  # a pair
-        raise InvalidMetadata(f"metadata: must be pairs of key and value, not {item!r}")
+        raise ValueError(f"metadata: must be pairs of key and value, not {item!r}")
     return item[0], item[1]
 
 

@@ -92,7 +92,7 @@ def by_trailers(trailing: Headers, initial: Headers) -> Ended:
     if status is None:
         return Ended(grpc.StatusCode.UNKNOWN, "the server sent no status", initial, trailing)
     code = _CODES.get(status, grpc.StatusCode.UNKNOWN)
-    details = fields.get(b"grpc-message", b"")
+    details = b"" if code is grpc.StatusCode.OK else fields.get(b"grpc-message", b"")
     return Ended(code, unquote_to_bytes(details).decode(errors="replace") if details else "", initial, trailing)
 
 

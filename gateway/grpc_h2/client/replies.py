@@ -57,6 +57,13 @@ class ReplyStream(Call):
             self._iterator = self._each()
         return self._iterator
 
+    def cancel(self) -> bool:
+        """End it, wherever it is; replies that were not read are dropped. False where there is nothing to end."""
+        if self._over is not None and self._has_unread:
+            self._over = LOCALLY_CANCELLED
+            return True
+        return super().cancel()
+
     async def read(self) -> Any:
         """The next reply, or `grpc.aio.EOF`.
 
@@ -86,8 +93,11 @@ class ReplyStream(Call):
                     content = attempt.decoder.plain(framed)
                     return content if self._method.parse is None else self._method.parse(content)
         except Malformed as error:
-            self._end(by_malformed(error))
-            raise by_malformed(error).error() from error
+            broken = by_malformed(error)
+            self._end(broken)
+            if self._over is not None and self._over.code is grpc.StatusCode.OK:
+                # Its status came before this was read.
+                self._over = broken
         except BaseException:
             # Its reader was cancelled, or the reply cannot be parsed: nobody reads more.
             self.cancel()

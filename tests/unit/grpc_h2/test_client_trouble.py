@@ -118,14 +118,19 @@ async def test_compressed_answers(content, encoding, code):
     def whole(stream):
         return said(stream) + wire.trailers(stream, (b"grpc-status", b"0"))
 
-    async with wire.raw_server(answering(whole, said, fine)) as port, channel_to(port) as channel:
+    async with wire.raw_server(answering(whole, whole, said, fine)) as port, channel_to(port) as channel:
         if code is None:
+            assert [reply async for reply in channel.unary_stream(ECHO)(b"")] == [b"fine"]
             assert await channel.unary_unary(ECHO)(b"", timeout=10) == b"fine"
             call = channel.unary_stream(ECHO)(b"")
             assert await anext(aiter(call)) == b"fine"
             call.cancel()
         else:
             assert (await status_of(channel.unary_unary(ECHO)(b"", timeout=10))).code() is code
+            # Its status is OK, and comes before this is read.
+            call = channel.unary_stream(ECHO)(b"")
+            assert await call.code() is Code.OK
+            assert (await status_of(anext(aiter(call)))).code() is code
             # The server has not ended this one: whoever cannot read it does.
             assert (await status_of(anext(aiter(channel.unary_stream(ECHO)(b""))))).code() is code
         await still_works(channel)

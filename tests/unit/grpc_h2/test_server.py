@@ -157,7 +157,7 @@ async def test_what_nobody_read_holds_up_nobody_else():
 
 async def test_bombs_are_opened_one_by_one():
     bomb = gzip.compress(bytes(16_000_000))
-    body = wire.message(bomb, compressed=1) * 40
+    body = wire.message(bomb, compressed=1) * 20
     async with serving() as (port, handlers, server), wire.raw(port) as (reader, writer):
         # What the server allows counts from here on.
         await wire.frames(reader, until=wire.SETTINGS)
@@ -171,7 +171,7 @@ async def test_bombs_are_opened_one_by_one():
         assert _resident_mb() - before < 100
         handlers.go.set()
         writer.write(wire.frame(wire.DATA, wire.END_STREAM, 1))
-        # 640 MB in one reply are too much to send.
+        # 320 MB in one reply are too much to send.
         assert (await wire.frames(reader, until=wire.HEADERS))[-1][2] == 1
 
 
