@@ -237,6 +237,9 @@ earth-table: $(INSTALLED) ## rewrite the table of Earth and Sun from DE440
 asteroid-kernel: $(INSTALLED) ## the 42 MB kernel of perturbing asteroids in var/kernels (downloads 500 MB once)
 	$(BIN)/python -m export asteroid-kernel --if-absent --uv $(UV)
 
+audit: $(UV) ## compare requirements.lock with known vulnerabilities (SECURITY.md); needs a network
+	@.ci/audit
+
 lock: $(UV) ## resolve the dependencies anew, with hashes
 	$(UV) pip compile --quiet pyproject.toml --universal --all-extras --group dev --group bench --generate-hashes --no-header \
 	    --no-annotate --no-emit-package orrery-inference-client --upgrade --output-file requirements.lock

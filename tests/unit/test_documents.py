@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the documents state of the project's files, paths, ports and figures, where a program can check it."""
 
+import ast
+import collections
 import json
 import re
+import sys
 
 import pytest
 
@@ -108,6 +111,76 @@ def test_a_library_is_imported_where_the_document_has_it(cells):
         files = [file for file in (PROJECT_ROOT / "gateway").rglob("*.py") if imported.search(text_of(file))]
         assert files, library
         assert [file for file in files if not any(file.is_relative_to(place) for place in places)] == [], library
+
+
+SECURITY = PROJECT_ROOT / "SECURITY.md"
+LIBRARIES = "## Libraries that face bytes from outside"
+# Of the standard library only what reads bytes from outside is in the tables.
+READERS_OF_PYTHON = {
+    "ssl", "zlib", "gzip", "bz2", "lzma", "http", "urllib", "sqlite3", "csv", "zipfile", "tarfile", "xml", "pickle",
+    "marshal", "shelve", "plistlib", "email",
+}  # fmt: skip
+
+
+def imports_of(path):
+    """The libraries that a module imports, or reads as data: `grpc`, `google.protobuf`."""
+    for node in ast.walk(ast.parse(text_of(path))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") in {"find_spec", "import_module"}:
+            names = [argument.value for argument in node.args[:1] if isinstance(argument, ast.Constant)]
+        else:
+            continue
+        for name in names:
+            first, *others = name.split(".")
+            library = f"{first}.{others[0]}" if first == "google" else first
+            if library in READERS_OF_PYTHON or library not in sys.stdlib_module_names | {"gateway", "orrery", "export"}:
+                yield library
+
+
+def importing_modules():
+    """Modules by the library that they import; generated stubs are left out."""
+    found = collections.defaultdict(set)
+    for folder in ("gateway", "client/orrery", "export"):
+        for path in (PROJECT_ROOT / folder).rglob("*.py"):
+            if path.parent.name != "v1":
+                for library in imports_of(path):
+                    found[library].add(path)
+    return found
+
+
+def test_the_libraries_that_face_bytes_from_outside_are_those_that_are_imported():
+    imported = importing_modules()
+    text = text_of(SECURITY)[text_of(SECURITY).index(LIBRARIES) :]
+    facing, _, inside = text.partition("These see bytes of ours alone")
+    listed = set()
+    for cells in [line.strip("|").split("|") for line in facing.splitlines() if line.startswith("| `")]:
+        libraries = re.findall(r"`([\w.]+)`", cells[0])
+        places = [PROJECT_ROOT / place for place in re.findall(r"`([\w/.]+)`", cells[3])]
+        modules = set().union(*(imported[library] for library in libraries))
+        assert [path for path in modules if not any(path.is_relative_to(place) for place in places)] == [], libraries
+        assert [place for place in places if not any(path.is_relative_to(place) for path in modules)] == [], libraries
+        assert re.search(r"\]\(https://", cells[4]), libraries
+        listed |= set(libraries)
+    ours = {
+        name
+        for line in inside.splitlines()
+        if line.startswith("| `")
+        for name in re.findall(r"`(\w+)`", line.split("|")[1])
+    }
+    assert not listed & ours
+    assert listed | ours == set(imported)
+
+
+def test_the_distributions_that_face_bytes_from_outside_are_pinned():
+    lock = text_of(PROJECT_ROOT / "requirements.lock")
+    pinned = set(re.findall(r"^([\w.-]+)==\S+(?: ;.*)? \\$\n    --hash=sha256:", lock, re.MULTILINE))
+    rows = [cells for cells in rows_of(SECURITY, LIBRARIES) if len(cells) == 5 and "`" in cells[1]]
+    named = {name for cells in rows for name in re.findall(r"`([\w-]+)`", cells[1])}
+    assert len(named) > 20
+    assert named <= pinned
 
 
 def test_every_path_of_rest_is_in_its_table():
