@@ -92,10 +92,11 @@ class Follower:
         scenario = self.scenario
         start = self._start()
         state, time_d = start, scenario.epoch_d
-        changed_d, after_changes = time_d, state
+        after_changes = {time_d: state}
         hit = False
         self._emit_points(self._sampler.start(start, time_d))
-        for stop_d in dict.fromkeys((*self._push_times(), scenario.end_d)):
+        push_times = self._push_times()
+        for stop_d in dict.fromkeys((*push_times, scenario.end_d)):
             state, time_d, hit = self._leg(state, time_d, stop_d)
             if hit:
                 break
@@ -103,7 +104,8 @@ class Follower:
                 for push in scenario.pushes:
                     if push.time_d == stop_d:
                         state = self._apply(push, state, time_d)
-                        changed_d, after_changes = time_d, state
+            if stop_d in push_times:
+                after_changes[stop_d] = state
         self._emit_points(self._sampler.finish())
         return BranchOutcome(
             approaches=tuple(self._approaches),
@@ -111,8 +113,7 @@ class Follower:
             approaches_left_out=self._left_out,
             final_d=time_d,
             final_state=None if hit else heliocentric(state, time_d),
-            changed_d=changed_d,
-            state_after_changes=heliocentric(after_changes, changed_d),
+            after_changes={at_d: heliocentric(reached, at_d) for at_d, reached in after_changes.items()},
             round_trip_error_km=self._return(state, time_d, start) if scenario.check_round_trip and not hit else None,
             warnings=tuple(self._warnings),
         )

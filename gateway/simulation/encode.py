@@ -152,6 +152,7 @@ def result_message(scenario: Scenario, outcome: Outcome, pieces: Sequence[Trajec
         result.differences.extend(encounter_differences(result.baseline, result.changed, backwards=backwards))
     for branch, moid_au in outcome.earth_moid_au.items():
         setattr(result.moid, _FIELDS[branch] + "_au", moid_au)
+    result.moid.time_tdb_jd = J2000_TDB_JD + outcome.moid_d
     misses = [went.round_trip_error_km for went in outcome.branches.values() if went.round_trip_error_km is not None]
     if misses and math.isfinite(max(misses)):
         result.energy.round_trip_error_km = max(misses)

@@ -136,8 +136,8 @@ class BranchOutcome:
         approaches_left_out: how many more there were than are kept.
         final_d: where it ended: the end, or the impact.
         final_state: (6,); None after an impact.
-        changed_d: time of the last change that was applied; the epoch where there was none.
-        state_after_changes: (6,) right after it.
+        after_changes: (6,) states by time: at the epoch, and at each later change's time that the branch has reached;
+            after the change on the changed branch, at the same time on the baseline.
         round_trip_error_km: None where it was not asked for, or the way ended in an impact.
         warnings: what the integrator had to say.
     """
@@ -147,8 +147,7 @@ class BranchOutcome:
     approaches_left_out: int
     final_d: float
     final_state: Floats | None
-    changed_d: float
-    state_after_changes: Floats
+    after_changes: Mapping[float, Floats]
     round_trip_error_km: float | None
     warnings: tuple[str, ...]
 
@@ -159,7 +158,8 @@ class Outcome:
 
     Attributes:
         branches: baseline, and changed where something was.
-        earth_moid_au: of each branch, at the epoch and after the last change; absent where it has none.
+        earth_moid_au: of each branch at `moid_d`; absent where it has none.
+        moid_d: the time of the last change that both branches have reached; the epoch where there is none.
         integrator: by name and version.
         force_model: in words.
         ephemeris: in words.
@@ -168,6 +168,7 @@ class Outcome:
 
     branches: Mapping[Branch, BranchOutcome]
     earth_moid_au: Mapping[Branch, float]
+    moid_d: float
     integrator: str
     force_model: str
     ephemeris: str

@@ -50,15 +50,19 @@ def simulate(
         branch: Follower(scenario, branch, emit, progress.mover(branch), cancelled).follow()
         for branch in scenario.branches
     }
+    # An impact may have ended one of them before the last change.
+    reached = [outcome.after_changes for outcome in outcomes.values()]
+    moid_d = [time_d for time_d in reached[0] if all(time_d in states for states in reached)][-1]
     moids = {
         branch: moid_au
         for branch, outcome in outcomes.items()
-        if (moid_au := _earth_moid_au(*_moid_state(scenario, branch, outcome))) is not None
+        if (moid_au := _earth_moid_au(outcome.after_changes[moid_d], moid_d)) is not None
     }
     asteroids = has_asteroids(scenario.forces.asteroid_kernel)
     return Outcome(
         branches=outcomes,
         earth_moid_au=moids,
+        moid_d=moid_d,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
         ephemeris=ephemeris_description(scenario.forces.asteroid_kernel),
@@ -86,12 +90,6 @@ class _Progress:
                 self._emit(ProgressReport(min(1.0, self._done_d / self._whole_d), branch, time_d))
 
         return moved
-
-
-def _moid_state(scenario: Scenario, branch: Branch, outcome: BranchOutcome) -> tuple[Floats, float]:
-    if branch is Branch.BASELINE:
-        return scenario.baseline_state, scenario.epoch_d
-    return outcome.state_after_changes, outcome.changed_d
 
 
 def _earth_moid_au(state: Floats, time_d: float) -> float | None:

@@ -54,13 +54,13 @@ def test_impulses_go_along_their_axes(axis, where):
     one, other = (outcome.branches[b] for b in BOTH)
     if where == 0.0:
         before = heliocentric(ordinary_state(), START_D)
-        gained = other.state_after_changes[3:] - before[3:]
+        gained = other.after_changes[START_D][3:] - before[3:]
     else:
         before = one.final_state
         gained = other.final_state[3:] - before[3:]
         assert (other.final_state[:3] == before[:3]).all()
     np.testing.assert_allclose(orbital_axes(before) @ gained * AU_KM / DAY_S, delta_v, atol=1e-12)
-    assert other.changed_d == START_D + where
+    assert outcome.moid_d == START_D + where
 
 
 def test_backwards_a_push_is_taken_away():
@@ -159,4 +159,29 @@ def test_changed_elements_start_elsewhere():
     outcome, _ = asked(dataclasses.replace(question, changed_state=other))
     assert set(outcome.branches) == set(BOTH)
     assert outcome.earth_moid_au[Branch.BASELINE] != outcome.earth_moid_au[Branch.CHANGED]
-    np.testing.assert_allclose(outcome.branches[Branch.CHANGED].state_after_changes, other, atol=1e-14)
+    np.testing.assert_allclose(outcome.branches[Branch.CHANGED].after_changes[START_D], other, atol=1e-14)
+
+
+def moid_change_au(delta_v_km_s, where_d):
+    pushed = push(where_d, (0.0, delta_v_km_s, 0.0))
+    outcome, _ = asked(scenario(ordinary_state(), START_D, 900.0, pushes=(pushed,)))
+    assert outcome.moid_d == START_D + where_d
+    return outcome.earth_moid_au[Branch.CHANGED] - outcome.earth_moid_au[Branch.BASELINE]
+
+
+@pytest.mark.parametrize("where_d", [0.0, 200.0, 800.0])
+def test_both_moids_belong_to_one_instant(where_d):
+    """No push makes no difference; a small one makes what the slope between two larger ones says."""
+    assert moid_change_au(0.0, where_d) == 0.0
+    assert abs(moid_change_au(1e-15, where_d)) < 1e-12
+    slope = (moid_change_au(1e-5, where_d) - moid_change_au(-1e-5, where_d)) / 2e-5
+    assert abs(slope) > 1e-4
+    assert moid_change_au(1e-6, where_d) == pytest.approx(slope * 1e-6, rel=1e-2)
+
+
+def test_moids_belong_to_the_last_change_that_both_branches_reach():
+    pushes = (push(100.0, (0.0, 1e-3, 0.0)), push(300.0, (0.0, -1e-3, 0.0)))
+    outcome, _ = asked(scenario(ordinary_state(), START_D, 900.0, pushes=pushes))
+    assert outcome.moid_d == START_D + 300.0
+    backwards, _ = asked(scenario(ordinary_state(), START_D, -900.0, pushes=(push(-100.0, (0.0, 1e-3, 0.0)),)))
+    assert backwards.moid_d == START_D - 100.0

@@ -1499,24 +1499,28 @@ Global___Impact: _TypeAlias = Impact  # noqa: Y015
 
 @_typing.final
 class MoidPair(_message.Message):
-    """Earth MOIDs of the two orbits at the object's epoch, impulses included where they fall on it."""
+    """Earth MOIDs of the two orbits as they are at one instant, so that they differ by the changes alone."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BASELINE_AU_FIELD_NUMBER: _builtins.int
     CHANGED_AU_FIELD_NUMBER: _builtins.int
+    TIME_TDB_JD_FIELD_NUMBER: _builtins.int
     baseline_au: _builtins.float
     changed_au: _builtins.float
-    """At the time of the last change; unset without changes."""
+    """Unset without changes."""
+    time_tdb_jd: _builtins.float
+    """The instant: right after the last change that both branches reach, or the object's epoch where there is none."""
     def __init__(
         self,
         *,
         baseline_au: _builtins.float = ...,
         changed_au: _builtins.float | None = ...,
+        time_tdb_jd: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_changed_au", b"_changed_au", "changed_au", b"changed_au"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_changed_au", b"_changed_au", "baseline_au", b"baseline_au", "changed_au", b"changed_au"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_changed_au", b"_changed_au", "baseline_au", b"baseline_au", "changed_au", b"changed_au", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__changed_au: _TypeAlias = _typing.Literal["changed_au"]  # noqa: Y015
     _WhichOneofArgType__changed_au: _TypeAlias = _typing.Literal["_changed_au", b"_changed_au"]  # noqa: Y015
