@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Self
 
@@ -95,7 +96,8 @@ class CallState:
         self._deadline_s: float | None = None
         if options.timeout_s is not None:
             self._deadline_s = loop.time() + options.timeout_s
-            self._timer = loop.call_later(options.timeout_s, self._run_out)
+            # The loop does not hold the call: whoever forgets it ends it before its deadline.
+            self._timer = loop.call_later(options.timeout_s, _run_out, weakref.ref(self))
             if options.timeout_s <= 0:
                 self._end(TOO_LATE)
 
@@ -170,7 +172,8 @@ class CallState:
 
     # Its end
 
-    def _run_out(self) -> None:
+    def run_out(self) -> None:
+        """The deadline has passed."""
         self._end(TOO_LATE)
 
     def _end(self, ended: Ended) -> None:
@@ -227,6 +230,11 @@ class CallState:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(None)
+
+
+def _run_out(call: weakref.ref[CallState]) -> None:
+    if (late := call()) is not None:
+        late.run_out()
 
 
 def _readable(headers: Headers) -> grpc.aio.Metadata:

@@ -8,6 +8,8 @@ import grpc
 import pytest
 
 from gateway.grpc_h2 import Channel
+from gateway.grpc_h2.client.ended import LOST_UNSEEN
+from gateway.grpc_h2.client.retrying import Retries
 from tests import raw_http2 as wire
 from tests.echo_server import serving, serving_by_grpc, status_of
 
@@ -268,3 +270,12 @@ async def test_a_source_without_end_does_not_hold_the_loop_up_while_nothing_can_
         error = await status_of(all_of(channel.stream_stream(CHAT)(questions(), timeout=20)))
         assert error.code() is grpc.StatusCode.UNAVAILABLE
         assert channel.tally.under_way == 0
+
+
+def test_what_no_server_has_seen_counts_as_no_attempt():
+    retries = Retries()
+    assert [retries.after(LOST_UNSEEN, was_sent=True, idempotent=False) for _ in range(2)] == [0.0, 0.0]
+    assert retries.failures == 0
+    # Not for ever at once.
+    assert retries.after(LOST_UNSEEN, was_sent=True, idempotent=False) > 0
+    assert retries.failures == 1

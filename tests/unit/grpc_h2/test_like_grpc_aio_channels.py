@@ -166,7 +166,7 @@ async def a_call_that_nobody_holds(stage):
         ended.set()
         return request
 
-    stage.unary_unary(serve)(b"x")
+    stage.unary_unary(serve)(b"x", timeout=10)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):
             await began.wait()
