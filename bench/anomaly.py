@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The anomaly pod's own speed, in this process on the newest published forest: scores, explanations, single calls."""
 
+import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -15,6 +15,7 @@ from gateway.anomaly.forests import Forests
 from gateway.anomaly.servicer import AnomalyServicer
 from gateway.anomaly.settings import AnomalySettings
 from gateway.serving.settings import FOREST_NAME
+from gateway.serving.turns import Turns, complete
 from orrery.inference import v1
 
 _COLUMNS: Final = 100_000
@@ -44,9 +45,9 @@ def _orbits(count: int) -> Floats:
     )
 
 
-def _forests(threads: int) -> Forests:
+def _forests() -> Forests:
     settings = AnomalySettings()
-    forests = Forests(settings.model_store / FOREST_NAME, kept_versions=1, threads=threads)
+    forests = Forests(settings.model_store / FOREST_NAME, kept_versions=1)
     forests.refresh()
     return forests
 
@@ -71,14 +72,16 @@ def columns() -> str:
     content = v1.ScoreAnomalyColumnsRequest(orbits=orbits).SerializeToString()
     threads = AnomalySettings().threads
 
-    def ask(forests: Forests) -> None:
-        with ThreadPoolExecutor(1) as executor:
-            servicer = AnomalyServicer(forests, "neo_anomaly", executor)
+    forests = _forests()
+
+    def ask(count: int) -> None:
+        with Turns(count, name="score") as turns:
+            servicer = AnomalyServicer(forests, "neo_anomaly", turns)
             request = v1.ScoreAnomalyColumnsRequest.FromString(content)
-            servicer.score_columns(request).SerializeToString()
+            asyncio.run(servicer.score_columns(request)).SerializeToString()
 
     contenders: dict[str, Callable[[], object]] = {
-        f"{count} thread{'s' if count > 1 else ''}": partial(ask, _forests(count)) for count in sorted({1, threads})
+        f"{count} thread{'s' if count > 1 else ''}": partial(ask, count) for count in sorted({1, threads})
     }
     spreads = in_turns(contenders)
     return _rates(spreads, dict.fromkeys(spreads, _COLUMNS), "> 100,000")
@@ -87,7 +90,7 @@ def columns() -> str:
 def explanations() -> str:
     """Exact Shapley values alone, and the whole call of 1,000 rows with and without them."""
     rows = _orbits(_ROWS)
-    forests = _forests(1)
+    forests = _forests()
     forest = forests.choose(v1.ModelSelector())
     features = forest.score(rows).features
 
@@ -95,9 +98,10 @@ def explanations() -> str:
         content = _request(rows, explain=explain).SerializeToString()
 
         def call() -> None:
-            with ThreadPoolExecutor(1) as executor:
-                servicer = AnomalyServicer(forests, "neo_anomaly", executor)
-                servicer.score_rows(v1.ScoreAnomaliesRequest.FromString(content)).SerializeToString()
+            with Turns(1, name="score") as turns:
+                servicer = AnomalyServicer(forests, "neo_anomaly", turns)
+                request = v1.ScoreAnomaliesRequest.FromString(content)
+                complete(servicer.rows_in_pieces(request)).SerializeToString()
 
         return call
 
@@ -113,16 +117,16 @@ def explanations() -> str:
 
 def single() -> str:
     """A call of one row, decoded already: what each pays that asks for one object."""
-    forests = _forests(1)
+    forests = _forests()
 
     def ask(explain: bool) -> Callable[[], object]:
         request = _request(_orbits(1), explain=explain)
 
         def call() -> None:
-            with ThreadPoolExecutor(1) as executor:
-                servicer = AnomalyServicer(forests, "neo_anomaly", executor)
+            with Turns(1, name="score") as turns:
+                servicer = AnomalyServicer(forests, "neo_anomaly", turns)
                 for _ in range(_SINGLE_CALLS):
-                    servicer.score_rows(request)
+                    complete(servicer.rows_in_pieces(request))
 
         return call
 

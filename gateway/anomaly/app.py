@@ -4,7 +4,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -18,6 +17,7 @@ from gateway.anomaly.settings import AnomalySettings
 from gateway.serving import server as serving
 from gateway.serving.drift import DriftMonitor
 from gateway.serving.settings import FOREST_NAME
+from gateway.serving.turns import Turns
 from orrery.inference import v1
 from orrery.inference.v1 import anomaly_service_pb2
 
@@ -34,12 +34,12 @@ async def mount(
     settings: AnomalySettings, server: grpc.aio.Server, checks: health.aio.HealthServicer, poll_s: float = POLL_S
 ) -> AsyncIterator[Sequence[str]]:
     """Serve while entered; healthy as soon as a forest is loaded."""
-    forests = Forests(settings.model_store / FOREST_NAME, KEPT_VERSIONS, settings.threads)
-    with ThreadPoolExecutor(settings.threads, thread_name_prefix="score") as executor:
+    forests = Forests(settings.model_store / FOREST_NAME, KEPT_VERSIONS)
+    with Turns(settings.threads, name="score") as turns:
         drift = DriftMonitor(
             FOREST_NAME, forests.reference_of, lambda features, score: np.column_stack((features, score))
         )
-        servicer = AnomalyServicer(forests, FOREST_NAME, executor, drift)
+        servicer = AnomalyServicer(forests, FOREST_NAME, turns, drift)
         v1.add_AnomalyServiceServicer_to_server(servicer, server)
         await checks.set(SERVICE, serving.NOT_SERVING)
         async with asyncio.TaskGroup() as tasks:

@@ -21,17 +21,15 @@ REFUSED_VERSIONS = Counter("orrery_anomaly_model_refused_total", "Published fore
 class Forests:
     """Loaded versions, newest last. `refresh` runs in a thread; the rest reads one dict that is replaced whole."""
 
-    def __init__(self, folder: Path, kept_versions: int, threads: int = 1) -> None:
+    def __init__(self, folder: Path, kept_versions: int) -> None:
         """Nothing is loaded yet.
 
         Args:
             folder: `<store>/<name>/`.
             kept_versions: how many of the newest stay loaded.
-            threads: that may share one call of many rows.
         """
         self._folder = folder
         self._kept = kept_versions
-        self._threads = threads
         self._loaded: dict[int, Forest] = {}
         self._refused: set[int] = set()
         self._waits = False
@@ -78,7 +76,7 @@ class Forests:
             if version in loaded:
                 continue
             try:
-                loaded[version] = Forest(self._folder / str(version), self._threads)
+                loaded[version] = Forest(self._folder / str(version))
             except (NotWhole, OSError, ValueError, KeyError) as error:
                 self._refused.add(version)
                 REFUSED_VERSIONS.inc()

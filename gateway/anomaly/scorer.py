@@ -5,10 +5,10 @@ The graph takes raw elements; features are its business: `export.forest.isolatio
 """
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +17,12 @@ from gateway.anomaly.explanation import ForestTables
 from gateway.drift import Reference
 from gateway.quiet_onnxruntime import onnxruntime
 from gateway.serving.checksums import check_sums
+from gateway.serving.turns import Pieces, complete
 
 Floats = NDArray[np.float64]
 
-# Rows a thread scores at a time: enough that handing them out costs nothing, few enough to share the work evenly.
-_BLOCK_ROWS = 2048
+# Rows that are scored at a time: enough that a run's own cost is nothing, and some 10 ms of work.
+BLOCK_ROWS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,25 @@ class Scores:
     percentile: Floats
     features: Floats
 
+    @classmethod
+    def join(cls, parts: Sequence[Self]) -> Self:
+        """Of consecutive orbits."""
+        return cls(
+            np.concatenate([part.score for part in parts]),
+            np.concatenate([part.anomalous for part in parts]),
+            np.concatenate([part.percentile for part in parts]),
+            np.concatenate([part.features for part in parts]),
+        )
+
 
 class Forest:
     """A loaded version. Safe to use from several threads at once."""
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path) -> None:
         """Verify and load.
 
         Args:
             folder: `<store>/<name>/<version>/`.
-            threads: that may share one call of many rows.
 
         Raises:
             FileNotFoundError: the folder has no list of sums, or lacks a file.
@@ -69,6 +79,7 @@ class Forest:
             self._quantile_scores: Floats = tables["quantile_scores"]
             self._threshold = float(tables["score_threshold"])
         options = onnxruntime.SessionOptions()
+        # Its own threads go on spinning after a run, which costs small calls more than it gains.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         try:
@@ -77,8 +88,6 @@ class Forest:
             )
         except Exception as error:  # onnxruntime's own exceptions have no common public base
             raise ValueError(f"{folder} holds no graph that onnxruntime can load") from error
-        # Not onnxruntime's own threads: they go on spinning after a run, which costs small calls more than it gains.
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="block")
         self._warm_up(folder)
 
     def score(self, orbits: Floats) -> Scores:
@@ -87,14 +96,17 @@ class Forest:
         Args:
             orbits: (N, 6) as `gateway.serving.orbits.MODEL_COLUMNS` counts them.
         """
-        if len(orbits) <= _BLOCK_ROWS:
-            score, features = self._run(orbits)
-        else:
-            blocks = [orbits[start : start + _BLOCK_ROWS] for start in range(0, len(orbits), _BLOCK_ROWS)]
-            parts = list(self._threads.map(self._run, blocks))
-            score, features = (np.concatenate(part) for part in zip(*parts, strict=True))
-        percentile = 100.0 * np.interp(score, self._quantile_scores, self._quantile_levels)
-        return Scores(score, score >= self._threshold, percentile, features)
+        return complete(self.score_in_pieces(orbits))
+
+    def score_in_pieces(self, orbits: Floats) -> Pieces[Scores]:
+        """`score`, interrupted after every `BLOCK_ROWS`."""
+        parts = []
+        for start in range(0, max(1, len(orbits)), BLOCK_ROWS):
+            score, features = self._run(orbits[start : start + BLOCK_ROWS])
+            percentile = 100.0 * np.interp(score, self._quantile_scores, self._quantile_levels)
+            parts.append(Scores(score, score >= self._threshold, percentile, features))
+            yield
+        return parts[0] if len(parts) == 1 else Scores.join(parts)
 
     def _run(self, orbits: Floats) -> tuple[Floats, Floats]:
         score, features = self._session.run(["score", "features"], {"orbits": np.ascontiguousarray(orbits)})

@@ -2,8 +2,9 @@
 """AnomalyService: validate, score, explain, tag."""
 
 import contextlib
-from collections.abc import AsyncIterator
-from concurrent.futures import Executor
+import math
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -11,16 +12,19 @@ from numpy.typing import NDArray
 
 from gateway.anomaly.explanation import METHOD, contributions
 from gateway.anomaly.forests import Forests
-from gateway.anomaly.scorer import Forest, Scores
+from gateway.anomaly.scorer import BLOCK_ROWS, Forest, Scores
 from gateway.anomaly.tags import orbit_tags, uncertainty_tags
+from gateway.serving.callers import caller_behind
 from gateway.serving.context import Context
 from gateway.serving.drift import DriftMonitor
 from gateway.serving.orbit_columns import read_model_columns
 from gateway.serving.orbits import MODEL_COLUMNS, read_model_rows
 from gateway.serving.streams import in_order
+from gateway.serving.turns import Pieces, Turns, by_blocks, complete
 from gateway.serving.validation import Violations, check
-from gateway.serving.working import run_in_time
 from orrery.inference import v1
+
+Floats = NDArray[np.float64]
 
 # Of one stream at a time: messages, and their summed objects.
 _STREAM_MESSAGES_UNDER_WAY: Final = 64
@@ -31,31 +35,43 @@ _FEW_ROWS: Final = 16
 
 
 class AnomalyServicer(v1.AnomalyServiceServicer):
-    """Implements the service over the loaded forests; all but the smallest calls are worked on by the executor."""
+    """Implements the service over the loaded forests; all but the smallest calls are worked on in turns."""
 
-    def __init__(
-        self, forests: Forests, model_name: str, executor: Executor, drift: DriftMonitor | None = None
-    ) -> None:
+    def __init__(self, forests: Forests, model_name: str, turns: Turns, drift: DriftMonitor | None = None) -> None:
         self._forests = forests
         self._drift = drift
         self._name = model_name
-        self._executor = executor
+        self._turns = turns
 
     async def ScoreAnomalies(  # noqa: N802  # the contract's name
         self, request: v1.ScoreAnomaliesRequest, context: Context
     ) -> v1.ScoreAnomaliesResponse:
         """Rows in, rows out."""
         if len(request.objects) <= _FEW_ROWS and not request.explain:
-            return self.score_rows(request)
-        return await run_in_time(self._executor, context, self.score_rows, request)
+            return complete(self.rows_in_pieces(request))
+        return await self._turns.run(
+            self.rows_in_pieces(request), caller=caller_behind(context), timeout_s=context.time_remaining()
+        )
 
     async def ScoreAnomalyColumns(  # noqa: N802  # the contract's name
         self, request: v1.ScoreAnomalyColumnsRequest, context: Context
     ) -> v1.ScoreAnomalyColumnsResponse:
         """Columns in, columns out."""
         if len(request.orbits.eccentricity) <= _FEW_ROWS:
-            return self.score_columns(request)
-        return await run_in_time(self._executor, context, self.score_columns, request)
+            rows, forest = self._read_columns(request)
+            return self._columns_message(forest, forest.score(rows))
+        return await self.score_columns(request, caller=caller_behind(context), timeout_s=context.time_remaining())
+
+    async def score_columns(
+        self, request: v1.ScoreAnomalyColumnsRequest, *, caller: str = "", timeout_s: float | None = None
+    ) -> v1.ScoreAnomalyColumnsResponse:
+        """The work behind `ScoreAnomalyColumns`; many rows are shared out among the threads."""
+        count = len(request.orbits.eccentricity)
+        rows, forest = await self._turns.call(self._read_columns, request, caller=caller, timeout_s=timeout_s)
+        share = BLOCK_ROWS * math.ceil(count / (BLOCK_ROWS * self._turns.threads))
+        shares = [forest.score_in_pieces(rows[start : start + share]) for start in range(0, count, share)]
+        scores = Scores.join(await self._turns.run_all(shares, caller=caller))
+        return await self._turns.call(self._columns_message, forest, scores, caller=caller)
 
     async def StreamScoreAnomalies(  # noqa: N802  # the contract's name
         self, request_iterator: AsyncIterator[v1.ScoreAnomalyColumnsRequest], context: Context
@@ -72,24 +88,25 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
             async for reply in replies:
                 yield reply
 
-    def score_rows(self, request: v1.ScoreAnomaliesRequest) -> v1.ScoreAnomaliesResponse:
-        """The work behind `ScoreAnomalies`, in the calling thread."""
+    def rows_in_pieces(self, request: v1.ScoreAnomaliesRequest) -> Pieces[v1.ScoreAnomaliesResponse]:
+        """The work behind `ScoreAnomalies`."""
         violations = Violations()
         check(request, violations)
         rows = read_model_rows(request.objects, violations)
         forest = self._forests.choose(request.model)
-        said = forest.score(rows[:, :MODEL_COLUMNS])
-        self._watch(forest, said)
+        yield
+        scores = yield from forest.score_in_pieces(rows[:, :MODEL_COLUMNS])
+        self._watch(forest, scores)
         columns = zip(
             request.objects,
-            said.score.tolist(),
-            said.anomalous.tolist(),
-            said.percentile.tolist(),
+            scores.score.tolist(),
+            scores.anomalous.tolist(),
+            scores.percentile.tolist(),
             orbit_tags(rows),
             uncertainty_tags(request.objects),
             strict=True,
         )
-        scores = [
+        messages = [
             v1.AnomalyScore(
                 designation=item.designation,
                 score=score,
@@ -102,27 +119,27 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
             for item, score, anomalous, percentile, by_orbit, by_uncertainty in columns
         ]
         if request.explain:
-            _explain(scores, forest, said)
-        return v1.ScoreAnomaliesResponse(scores=scores, model=self._model_spec(forest))
+            yield from by_blocks(len(messages), partial(_explain, messages, forest, scores))
+        return v1.ScoreAnomaliesResponse(scores=messages, model=self._model_spec(forest))
 
-    def score_columns(self, request: v1.ScoreAnomalyColumnsRequest) -> v1.ScoreAnomalyColumnsResponse:
-        """The work behind `ScoreAnomalyColumns`, in the calling thread and those that share large calls."""
+    def _read_columns(self, request: v1.ScoreAnomalyColumnsRequest) -> tuple[Floats, Forest]:
         violations = Violations()
         check(request, violations)
         rows = read_model_columns(request.orbits, violations)
-        forest = self._forests.choose(request.model)
-        said = forest.score(rows[:, :MODEL_COLUMNS])
-        self._watch(forest, said)
+        return rows[:, :MODEL_COLUMNS], self._forests.choose(request.model)
+
+    def _columns_message(self, forest: Forest, scores: Scores) -> v1.ScoreAnomalyColumnsResponse:
+        self._watch(forest, scores)
         return v1.ScoreAnomalyColumnsResponse(
-            score=said.score.tolist(),
-            anomalous=said.anomalous.tolist(),
-            population_percentile=said.percentile.tolist(),
+            score=scores.score.tolist(),
+            anomalous=scores.anomalous.tolist(),
+            population_percentile=scores.percentile.tolist(),
             model=self._model_spec(forest),
         )
 
-    def _watch(self, forest: Forest, said: Scores) -> None:
+    def _watch(self, forest: Forest, scores: Scores) -> None:
         if self._drift is not None:
-            self._drift.observe(forest.version, said.features, said.score)
+            self._drift.observe(forest.version, scores.features, scores.score)
 
     def _model_spec(self, forest: Forest) -> v1.ModelSpec:
         return v1.ModelSpec(
@@ -130,17 +147,16 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         )
 
 
-def _explain(scores: list[v1.AnomalyScore], forest: Forest, said: Scores) -> None:
-    """Add to each score what made it, largest magnitude first."""
-    pushes: NDArray[np.float64] = contributions(forest.tables, said.features, said.score)
+def _explain(messages: Sequence[v1.AnomalyScore], forest: Forest, scores: Scores, rows: slice) -> None:
+    """Add to some scores what made them, largest magnitude first."""
+    features = scores.features[rows]
+    pushes: Floats = contributions(forest.tables, features, scores.score[rows])
     order = np.argsort(-np.abs(pushes), axis=1)
     names = forest.tables.feature_names
-    for row, score in enumerate(scores):
-        score.base_score = forest.tables.base_score
-        score.explanation_method = METHOD
-        score.contributions.extend(
-            v1.FeatureContribution(
-                feature=names[column], value=said.features[row, column], contribution=pushes[row, column]
-            )
+    for row, message in enumerate(messages[rows]):
+        message.base_score = forest.tables.base_score
+        message.explanation_method = METHOD
+        message.contributions.extend(
+            v1.FeatureContribution(feature=names[column], value=features[row, column], contribution=pushes[row, column])
             for column in order[row]
         )

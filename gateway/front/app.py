@@ -25,8 +25,10 @@ from gateway.front.tf_serving import TensorFlowServing
 from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving import server as serving
 from gateway.serving.channels import follow, open_channel, pod_readiness
+from gateway.serving.processors import cpu_quota
 from gateway.serving.settings import CLASSIFIER_NAME, FOREST_NAME
 from gateway.serving.transports.interface import Channel
+from gateway.serving.turns import Turns
 from orrery.inference import v1
 from orrery.inference.v1 import (
     anomaly_service_pb2,
@@ -67,7 +69,8 @@ async def mount(
             with settings.naming("cache_redis_url"):
                 shared = module.SharedPredictions(settings.cache_redis_url.get_secret_value(), CLASSIFIER_NAME)
             stack.push_async_callback(shared.close)
-        judges = Judges(models, tuning)
+        turns = stack.enter_context(Turns(cpu_quota(), name="rows"))
+        judges = Judges(models, turns, tuning)
         rollout = Rollout(judges, models, settings, tuning)
         shadow = Shadow(models, settings, rollout.version)
         stack.push_async_callback(shadow.close)
@@ -77,7 +80,7 @@ async def mount(
             lambda rows, said: drift.observe(said.version, rows, said.pha_probability, said.class_probabilities)
         )
         await rollout.look()
-        prediction = PredictionServicer(judges, rollout, settings, shared, tuning)
+        prediction = PredictionServicer(judges, rollout, settings, turns, shared, tuning)
         v1.add_PredictionServiceServicer_to_server(prediction, server)
         open_inference = OpenInferenceServicer(
             {

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from gateway.front import metrics
 from gateway.front.batching import MicroBatcher
-from gateway.front.rules import NO_VERDICTS, Verdicts, judge
+from gateway.front.rules import NO_VERDICTS, Verdicts, judge, judge_in_pieces
 from gateway.front.tf_serving import Answer, Asked, TensorFlowServing
 from gateway.front.tuning import MEASURED, Tuning
+from gateway.serving.callers import CALLER
 from gateway.serving.errors import ModelUnusable
 from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.settings import CLASSIFIER_NAME
 from gateway.serving.streams import in_order
+from gateway.serving.turns import Turns
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -60,12 +62,15 @@ class Judgement(NamedTuple):
 class Judges:
     """Asks both; small questions of concurrent callers are merged, large ones divided."""
 
-    def __init__(self, models: TensorFlowServing, tuning: Tuning = MEASURED) -> None:
-        """Take the model server and the limits."""
+    def __init__(self, models: TensorFlowServing, turns: Turns, tuning: Tuning = MEASURED) -> None:
+        """Take the model server, the threads that apply definitions to many rows, and the limits."""
         self._models = models
+        self._turns = turns
         self._most_rows = tuning.batch_max_rows
         self._part_rows = tuning.column_part_rows
         self._parts_under_way = tuning.column_parts_under_way
+        # Of all large questions together, in their turn: whatever is asked beside them waits for so many parts.
+        self._places = asyncio.Semaphore(tuning.column_parts_under_way)
         # By whether the definitions are applied too.
         self._batchers: dict[bool, MicroBatcher[Judgement]] = {
             definition: MicroBatcher(
@@ -125,7 +130,10 @@ class Judges:
             for start in range(0, len(rows), self._part_rows):
                 yield rows[start : start + self._part_rows]
 
-        ask = partial(self._ask, selector, definition=definition, **budget)
+        async def ask(part: Floats) -> Judgement:
+            async with self._places:
+                return await self._ask(selector, part, definition=definition, **budget)
+
         most = self._parts_under_way
         return [part async for part in in_order(divided(), ask, weigh=len, most_messages=most, most_weight=len(rows))]
 
@@ -148,7 +156,7 @@ class Judges:
         elif len(rows) <= _FEW_ROWS:
             rules = judge(rows)
         else:
-            rules = await asyncio.to_thread(judge, rows)
+            rules = await self._turns.run(judge_in_pieces(rows), caller=CALLER.get() or "")
         answer = await asked.answer()
         said = _judgement(answer, rules, len(rows), CLASSIFIER_NAME)
         metrics.ANSWERS.labels(answer.version).inc()

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PredictionService: validate, have it judged (or remember), encode."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -19,11 +18,13 @@ from gateway.front.judging import Judges
 from gateway.front.rollout import Rollout
 from gateway.front.settings import FrontSettings
 from gateway.front.tuning import MEASURED, Tuning
+from gateway.serving.callers import caller_here
 from gateway.serving.channels import onward
 from gateway.serving.context import Context
 from gateway.serving.orbit_columns import read_model_columns
 from gateway.serving.orbits import read_model_rows
 from gateway.serving.streams import in_order
+from gateway.serving.turns import Turns
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
 
@@ -47,6 +48,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
         judges: Judges,
         rollout: Rollout,
         settings: FrontSettings,
+        turns: Turns,
         shared: "SharedPredictions | None" = None,
         tuning: Tuning = MEASURED,
     ) -> None:
@@ -56,12 +58,14 @@ class PredictionServicer(v1.PredictionServiceServicer):
             judges: describe who answered.
             rollout: asked for what is not remembered.
             settings: the front's.
+            turns: threads that read and write many rows.
             shared: what all fronts remember, if they do.
             tuning: how much of a stream is worked on, how long a label is remembered.
         """
         self._judges = judges
         self._rollout = rollout
         self._settings = settings
+        self._turns = turns
         self._shared = shared
         self._tuning = tuning
         self._cache = PredictionCache(settings.cache_rows, tuning.cache_fresh_s)
@@ -112,11 +116,17 @@ class PredictionServicer(v1.PredictionServiceServicer):
         """Columns in, columns out."""
         budget = onward(context, cap_s=self._settings.prediction_deadline_s)
         few = len(request.orbits.eccentricity) <= _FEW_ROWS
-        rows = _read_columns(request) if few else await asyncio.to_thread(_read_columns, request)
+        rows = (
+            _read_columns(request)
+            if few
+            else await self._turns.call(_read_columns, request, caller=caller_here(context))
+        )
         arm = await self._rollout.choose(request.model, rows)
         said, arm = await self._rollout.judge(arm, rows, budget, definition=not request.without_definition)
         model = await self._judges.describe(said.version, arm.model, budget)
-        return encode_columns(said, model) if few else await asyncio.to_thread(encode_columns, said, model)
+        if few:
+            return encode_columns(said, model)
+        return await self._turns.call(encode_columns, said, model, caller=caller_here(context))
 
     async def StreamPredict(  # noqa: N802  # the contract's name
         self, request_iterator: AsyncIterator[v1.PredictColumnsRequest], context: Context

@@ -13,6 +13,7 @@ from gateway.neo.elements import Orbits
 from gateway.neo.hazard import potentially_hazardous
 from gateway.neo.moid import earth_moid_au, moid_au
 from gateway.neo.orbit_class import classify
+from gateway.serving.turns import Pieces, by_blocks
 
 Floats = NDArray[np.float64]
 
@@ -22,6 +23,10 @@ _H: Final = 5
 _EPOCH: Final = 6
 _FEW_EPOCHS: Final = 64
 """Up to here the epochs of merged callers are looked up one by one: most are known already."""
+
+
+_LEAST_ROWS: Final = 1_024
+"""Of a piece: a few milliseconds, and too many to look up epochs one by one where each row has its own."""
 
 
 class Verdicts(NamedTuple):
@@ -42,7 +47,21 @@ def judge(rows: Floats) -> Verdicts:
     Args:
         rows: (N, 7), see `COLUMNS`; checked.
     """
-    moid_au = _earth_moid_au(rows)
+    return _verdicts(rows, _earth_moid_au(rows))
+
+
+def judge_in_pieces(rows: Floats) -> Pieces[Verdicts]:
+    """`judge` of many rows, some at a time."""
+    moid_au = np.empty(len(rows))
+
+    def work(part: slice) -> None:
+        moid_au[part] = _earth_moid_au(rows[part])
+
+    yield from by_blocks(len(rows), work, least=_LEAST_ROWS)
+    return _verdicts(rows, moid_au)
+
+
+def _verdicts(rows: Floats, moid_au: Floats) -> Verdicts:
     # A comparison with NaN is false: what is unknown is not called hazardous.
     return Verdicts(moid_au, potentially_hazardous(moid_au, rows[:, _H]), classify(rows[:, 0], rows[:, 1]))
 

@@ -159,8 +159,10 @@ class FairQueue(Generic[T]):
         within = self._within.get(caller)
         if within is None:
             return
-        if not within.requests.active[request]:
-            within.requests.used_s.pop(request, None)
+        if within.requests.active[request]:
+            # Asked again when its last piece has come back.
+            return
+        within.requests.used_s.pop(request, None)
         if not within.requests.used_s:
             del self._within[caller]
         if not self._within:

@@ -7,7 +7,7 @@ Names follow go-grpc-middleware's, which dashboards and alert rules of the field
 import contextlib
 import socket
 
-from prometheus_client import Counter, start_http_server
+from prometheus_client import Counter, Histogram, start_http_server
 
 from gateway.serving import loop_metrics
 from gateway.serving.environment import split_address
@@ -60,3 +60,9 @@ class MetricsEndpoint:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+TURN_SECONDS = Histogram(
+    "orrery_turn_seconds",
+    "Processor time of a turn of work on threads.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1),
+)

@@ -4,7 +4,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -12,6 +11,8 @@ import grpc
 from grpc_health.v1 import health
 
 from gateway.serving import server as serving
+from gateway.serving.processors import cpu_quota
+from gateway.serving.turns import Turns
 from gateway.simulation.ephemeris import span_tdb_jd
 from gateway.simulation.pool import WorkerPool
 from gateway.simulation.servicer import SimulationServicer
@@ -50,9 +51,9 @@ async def mount(
         max_run_s=settings.max_run_s,
         asteroid_kernel=settings.asteroid_kernel,
     )
-    with ThreadPoolExecutor(1, thread_name_prefix="moid") as executor:
+    with Turns(cpu_quota(), name="rows") as turns:
         async with pool, asyncio.TaskGroup() as tasks:
-            servicer = SimulationServicer(pool, executor, settings.asteroid_kernel)
+            servicer = SimulationServicer(pool, turns, settings.asteroid_kernel)
             v1.add_SimulationServiceServicer_to_server(servicer, server)
             keeper = tasks.create_task(_watch(pool, checks, health_period_s))
             yield (SERVICE,)

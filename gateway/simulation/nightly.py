@@ -25,6 +25,7 @@ from google.protobuf import json_format
 
 from gateway.serving.errors import FieldViolation, InvalidRequest, OutsideEphemeris
 from gateway.serving.logs import configure
+from gateway.serving.turns import complete
 from gateway.simulation import moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.encode import result_message
@@ -144,7 +145,7 @@ def answer(text: str, night: Night) -> dict[str, Any]:
 
 
 def _found(item: v1.NearEarthObject, night: Night) -> dict[str, Any]:
-    moid = moids.answer_rows(v1.ComputeMoidRequest(objects=[item])).objects[0].moids[0]
+    moid = complete(moids.answer_rows(v1.ComputeMoidRequest(objects=[item]))).objects[0].moids[0]
     asked = v1.SimulateRequest(scenario=v1.Scenario(object=item, duration_days=night.days))
     scenario = read_scenario(asked, night.asteroid_kernel)
     result = result_message(scenario, simulate(scenario, lambda _: None))

@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """SimulationService: decode, ask the workers, encode."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
 from gateway.serving.callers import caller_behind
 from gateway.serving.context import Context
+from gateway.serving.turns import Turns
 from gateway.simulation import assessing, moids
 from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflection.decode import read_deflection
@@ -29,39 +28,37 @@ from orrery.inference import v1
 class SimulationServicer(v1.SimulationServiceServicer):
     """Implements the service; nothing here works on the event loop for longer than a message takes to encode."""
 
-    def __init__(self, pool: WorkerPool, executor: Executor, asteroid_kernel: Path | None) -> None:
+    def __init__(self, pool: WorkerPool, turns: Turns, asteroid_kernel: Path | None) -> None:
         """Serve with what was started.
 
         Args:
             pool: runs simulations.
-            executor: decodes requests and computes MOIDs.
+            turns: threads that decode requests, compute MOIDs and encode results.
             asteroid_kernel: what the pool's workers were given.
         """
         self._pool = pool
-        self._executor = executor
+        self._turns = turns
         self._asteroid_kernel = asteroid_kernel
 
     async def ComputeMoid(  # noqa: N802  # the contract's name
         self, request: v1.ComputeMoidRequest, context: Context
     ) -> v1.ComputeMoidResponse:
         """Rows in, rows out."""
-        del context
-        return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_rows, request)
+        return await self._turns.run(moids.answer_rows(request), **_patience(context))
 
     async def ComputeMoidColumns(  # noqa: N802  # the contract's name
         self, request: v1.ComputeMoidColumnsRequest, context: Context
     ) -> v1.ComputeMoidColumnsResponse:
         """Columns in, columns out."""
-        del context
-        return await asyncio.get_running_loop().run_in_executor(self._executor, moids.answer_columns, request)
+        return await self._turns.run(moids.answer_columns(request), **_patience(context))
 
     async def EstimateDeflection(  # noqa: N802  # the contract's name
         self, request: v1.EstimateDeflectionRequest, context: Context
     ) -> AsyncIterator[v1.EstimateDeflectionUpdate]:
         """The encounter, the curve as it is found, the smallest pushes; a summary last."""
-        loop = asyncio.get_running_loop()
-        asked = await loop.run_in_executor(self._executor, read_deflection, request, self._asteroid_kernel)
-        question, spacecraft = asked
+        question, spacecraft = await self._turns.call(
+            read_deflection, request, self._asteroid_kernel, **_patience(context)
+        )
         with self._pool.admit(**_asker(context)) as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
@@ -71,32 +68,35 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.AssessConsequencesRequest, context: Context
     ) -> v1.AssessConsequencesResponse:
         """A closed form: microseconds."""
-        del context
-        return await asyncio.get_running_loop().run_in_executor(self._executor, assessing.answer, request)
+        return await self._turns.call(assessing.answer, request, **_patience(context))
 
     async def Simulate(  # noqa: N802  # the contract's name
         self, request: v1.SimulateRequest, context: Context
     ) -> v1.SimulateResponse:
         """All at once: trajectories within the result, progress left out."""
         pieces: list[TrajectoryPiece] = []
-        scenario = await self._read(request)
+        scenario = await self._read(request, context)
         async with contextlib.aclosing(self._pool.run(_simulation(scenario), **_asker(context))) as messages:
             async for message in messages:
                 if isinstance(message, TrajectoryPiece):
                     pieces.append(message)
                 elif isinstance(message, Outcome):
-                    return v1.SimulateResponse(result=result_message(scenario, message, pieces))
+                    result = await self._turns.call(
+                        result_message, scenario, message, pieces, caller=caller_behind(context)
+                    )
+                    return v1.SimulateResponse(result=result)
         raise RuntimeError("a simulation ended without an outcome")
 
     async def StreamSimulate(  # noqa: N802  # the contract's name
         self, request: v1.SimulateRequest, context: Context
     ) -> AsyncIterator[v1.SimulateUpdate]:
         """As they are found: progress, encounters, trajectory; the result comes last."""
-        scenario = await self._read(request)
+        scenario = await self._read(request, context)
         async with contextlib.aclosing(self._pool.run(_simulation(scenario), **_asker(context))) as messages:
             async for message in messages:
                 if isinstance(message, Outcome):
-                    yield v1.SimulateUpdate(result=result_message(scenario, message))
+                    result = await self._turns.call(result_message, scenario, message, caller=caller_behind(context))
+                    yield v1.SimulateUpdate(result=result)
                 elif update := update_message(message):
                     yield update
 
@@ -104,16 +104,14 @@ class SimulationServicer(v1.SimulationServiceServicer):
         self, request: v1.EstimateImpactRequest, context: Context
     ) -> AsyncIterator[v1.EstimateImpactUpdate]:
         """Progress and running estimates; the final one comes last."""
-        loop = asyncio.get_running_loop()
-        question = await loop.run_in_executor(self._executor, read_question, request, self._asteroid_kernel)
+        question = await self._turns.call(read_question, request, self._asteroid_kernel, **_patience(context))
         with self._pool.admit(**_asker(context)) as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
                     yield impact_encode.update_message(question, update)
 
-    async def _read(self, request: v1.SimulateRequest) -> Scenario:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, read_scenario, request, self._asteroid_kernel)
+    async def _read(self, request: v1.SimulateRequest, context: Context) -> Scenario:
+        return await self._turns.call(read_scenario, request, self._asteroid_kernel, **_patience(context))
 
 
 class _Asker(TypedDict):
@@ -121,6 +119,17 @@ class _Asker(TypedDict):
 
     caller: str
     deadline_s: float | None
+
+
+class _Patience(TypedDict):
+    """The same, of work on threads."""
+
+    caller: str
+    timeout_s: float | None
+
+
+def _patience(context: Context) -> _Patience:
+    return _Patience(caller=caller_behind(context), timeout_s=context.time_remaining())
 
 
 def _asker(context: Context) -> _Asker:

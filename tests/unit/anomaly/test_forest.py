@@ -44,9 +44,10 @@ def test_rows_do_not_depend_on_their_company(forest):
     assert np.all((together.percentile >= 0) & (together.percentile <= 100))
 
 
-def test_large_calls_are_shared_by_threads_and_keep_their_order(folder, forest):
+def test_many_rows_are_scored_in_pieces_and_keep_their_order(forest):
     orbits = random_orbits(5_000)
-    shared = Forest(folder, threads=3).score(orbits)
+    assert len(list(forest.score_in_pieces(orbits))) == 3
+    shared = forest.score(orbits)
     assert shared.score.tolist() == np.concatenate([forest.score(part).score for part in np.split(orbits, 5)]).tolist()
     assert (shared.features == np.concatenate([forest.score(part).features for part in np.split(orbits, 5)])).all()
 
