@@ -61,6 +61,7 @@ class MetricsEndpoint:
         self._server.server_close()
         self._thread.join()
 
+
 TURN_SECONDS = Histogram(
     "orrery_turn_seconds",
     "Processor time of a turn of work on threads.",
