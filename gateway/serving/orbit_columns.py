@@ -71,9 +71,8 @@ def _read(columns: v1.OrbitColumns, violations: Violations, *, of_models: bool) 
         q = np.array(columns.semi_major_axis_au, dtype=np.float64) * (1.0 - e)
         _note_rows("orbits.eccentricity", e >= 1.0, "must be less than 1 with semi_major_axis_au", violations)
         _note_rows("orbits.eccentricity", ~PERIHELION_DISTANCE_AU.holds(q), "makes the perihelion too near", violations)
-    _note_rows("orbits.eccentricity", e == 1.0, "must not be 1: parabolic orbits are refused", violations)
     if of_models:
-        _note_rows("orbits.eccentricity", e > 1.0, CLOSED_ONLY, violations)
+        _note_rows("orbits.eccentricity", e >= 1.0, CLOSED_ONLY, violations)
     violations.raise_if_any()
     return _Columns(
         q,

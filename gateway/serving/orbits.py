@@ -181,14 +181,12 @@ def _elements_row(
     e = elements.eccentricity
     by_axis = elements.WhichOneof("size") == "semi_major_axis_au"
     by_anomaly = elements.WhichOneof("phase") == "mean_anomaly_deg"
-    if e == 1.0:
-        violations.add(f"{path}.eccentricity", "must not be 1: parabolic orbits are refused")
-    elif closed and e > 1.0:
+    if closed and e >= 1.0:
         violations.add(f"{path}.eccentricity", CLOSED_ONLY)
-    if e > 1.0 and by_axis:
-        violations.add(f"{path}.semi_major_axis_au", "contradicts eccentricity > 1: give perihelion_distance_au")
-    if e > 1.0 and by_anomaly:
-        violations.add(f"{path}.mean_anomaly_deg", "contradicts eccentricity > 1: give perihelion_time_tdb_jd")
+    if e >= 1.0 and by_axis:
+        violations.add(f"{path}.semi_major_axis_au", "contradicts eccentricity >= 1: give perihelion_distance_au")
+    if e >= 1.0 and by_anomaly:
+        violations.add(f"{path}.mean_anomaly_deg", "contradicts eccentricity >= 1: give perihelion_time_tdb_jd")
     if phase and elements.WhichOneof("phase") is None:
         violations.add_missing(path, elements.DESCRIPTOR.oneofs_by_name["phase"])
     q = elements.semi_major_axis_au * (1.0 - e) if by_axis else elements.perihelion_distance_au

@@ -6,6 +6,7 @@ import pytest
 
 from gateway.neo import ColumnShapeError, InvalidOrbitError, Orbits, earth_moid_au, earth_orbits
 from gateway.neo.earth_orbit import SPAN_TDB_JD
+from gateway.neo.elements import to_states
 from gateway.neo.moid import CERTIFIED_TO_AU, earth_moid, moid
 
 EPOCH_TDB_JD = 2459000.5
@@ -181,3 +182,22 @@ def test_a_wrong_answer_is_never_certified(monkeypatch):
     assert wrong.sum() > 10
     assert not hasty.certified[wrong].any()
     assert hasty.certified[~wrong].mean() > 0.95
+
+
+def bumps(gaps, values):
+    """How far values lie from the parabola through the first, the middle and the last of them."""
+    x, (low, middle, high) = gaps / gaps[-1], values[[0, len(gaps) // 2, -1]]
+    return np.abs(middle + (high - low) / 2 * x + (high + low - 2 * middle) / 2 * x**2 - values)
+
+
+@pytest.mark.parametrize("q", [0.05, 0.9, 1.4])
+@pytest.mark.parametrize("argument", [10.0, 130.0, 275.0])
+def test_no_jump_where_e_is_one(q, argument):
+    """MOIDs and positions, 400 days after perihelion, from e = .999999 to 1.000001."""
+    gaps = np.concatenate((-np.logspace(-16, -6, 41)[::-1], [0.0], np.logspace(-16, -6, 41)))
+    objects = Orbits.concatenate([orbit(q, 1.0 + gap, 33.0, 70.0, argument) for gap in gaps])
+    found = moid(objects, Orbits.concatenate([orbit(0.983, 0.0167, 0.001, 20.0, 80.0)] * len(gaps)))
+    assert found.converged.all()
+    assert bumps(gaps, found.distance_au).max() < 1e-13
+    for column in to_states(objects, EPOCH_TDB_JD + 400.0).T:
+        assert bumps(gaps, column).max() < 1e-13

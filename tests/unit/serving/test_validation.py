@@ -112,10 +112,18 @@ def test_signs_that_contradict_the_eccentricity_are_named():
     }
 
 
-def test_parabolas_are_refused_by_name():
-    broken = eros()
-    broken.elements.eccentricity = 1.0
-    assert "objects[0].elements.eccentricity" in violated(predict(broken), lambda m, v: read_orbits(m.objects, v))
+def test_a_parabola_is_taken_by_perihelion_and_its_time_alone():
+    parabola = eros()
+    parabola.elements.eccentricity = 1.0
+    assert violated(predict(parabola), lambda m, v: read_orbits(m.objects, v)).keys() == {
+        "objects[0].elements.semi_major_axis_au",
+        "objects[0].elements.mean_anomaly_deg",
+    }
+    parabola.elements.perihelion_distance_au = 1.1
+    parabola.elements.perihelion_time_tdb_jd = 2461000.0
+    (e,) = read_orbits([parabola], Violations(), phase=True).eccentricity
+    assert e == 1.0
+    assert violated(predict(parabola), closed).keys() == {"objects[0].elements.eccentricity"}
 
 
 @pytest.mark.parametrize("field", ELEMENTS)

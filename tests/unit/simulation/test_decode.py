@@ -125,7 +125,11 @@ def test_everything_that_can_be_asked():
         ([override(eccentricity=0.1), override()], {}, ["scenario.changes[1].elements"]),
         ([v1.Change(mass=v1.MassOverride(mass_kg=1))] * 2, {}, ["scenario.changes[1].mass"]),
         ([v1.Change(mass=v1.MassOverride())], {}, ["scenario.changes[0].mass.mass_kg"]),
-        ([override(eccentricity=1.0)], {}, ["scenario.changes[0].elements.eccentricity"]),
+        (
+            [override(eccentricity=1.0)],
+            {},
+            ["scenario.changes[0].elements.mean_anomaly_deg", "scenario.changes[0].elements.semi_major_axis_au"],
+        ),
         (
             [impulse(), override(eccentricity=1.5)],
             {},
@@ -179,7 +183,8 @@ def test_all_that_is_wrong_is_said_at_once():
         "scenario.changes[1].impactor",
         "scenario.changes[2].elements.semi_major_axis_au",
         "scenario.changes[2].elements.mean_anomaly_deg",
-        "scenario.object.elements.eccentricity",
+        "scenario.object.elements.semi_major_axis_au",
+        "scenario.object.elements.mean_anomaly_deg",
         "scenario.fidelity",
         "scenario.output.trajectory_points",
     }

@@ -338,6 +338,39 @@ async def test_moids_of_rows_and_columns_agree_with_the_small_table(stub):
     assert earth.distance_au == pytest.approx(table.distance_au[0], abs=1e-8)
 
 
+# MPC, comets' elements: perihelion 5.34 au, far from every planet but Jupiter.
+PARABOLIC = {
+    "designation": "C/2015 A2",
+    "elements": {
+        "epoch_tdb_jd": 2457200.5,
+        "eccentricity": 1.0,
+        "inclination_deg": 109.1696,
+        "longitude_of_ascending_node_deg": 258.5042,
+        "argument_of_perihelion_deg": 208.8369,
+        "perihelion_distance_au": 5.341055,
+        "perihelion_time_tdb_jd": 2457236.3353,
+    },
+}
+
+
+async def test_a_parabola_is_answered_as_its_neighbours_are(stub):
+    objects = [json_format.ParseDict(PARABOLIC, v1.NearEarthObject()) for _ in range(3)]
+    for item, e in zip(objects, (1 - 1e-9, 1.0, 1 + 1e-9), strict=True):
+        item.elements.eccentricity = e
+    reply = await stub.ComputeMoid(v1.ComputeMoidRequest(objects=objects, planets=[v1.PLANET_EARTH, v1.PLANET_JUPITER]))
+    for planet in range(2):
+        low, middle, high = (row.moids[planet] for row in reply.objects)
+        assert middle.converged
+        assert middle.distance_au == pytest.approx((low.distance_au + high.distance_au) / 2, abs=1e-12)
+    ends = []
+    for item in objects:
+        answered = await stub.Simulate(v1.SimulateRequest(scenario=v1.Scenario(object=item, duration_days=2000)))
+        ends.append(answered.result.baseline_final_state)
+    for axis in ("x_au", "y_au", "z_au"):
+        low, middle, high = (getattr(state, axis) for state in ends)
+        assert middle == pytest.approx((low + high) / 2, abs=1e-11)
+
+
 async def test_hyperbolas_have_moids_too(stub):
     comet = v1.NearEarthObject(
         elements=v1.OrbitalElements(
@@ -360,7 +393,8 @@ async def test_bad_moid_requests_name_every_field(stub):
     error = await refusal(stub.ComputeMoid(asked))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert {violation.field for violation in details(error)["BadRequest"].field_violations} == {
-        "objects[1].elements.eccentricity",
+        "objects[1].elements.semi_major_axis_au",
+        "objects[1].elements.mean_anomaly_deg",
         "planets[0]",
         "planets[2]",
     }

@@ -210,8 +210,8 @@ Global___NearEarthObject: _TypeAlias = NearEarthObject  # noqa: Y015
 
 @_typing.final
 class OrbitalElements(_message.Message):
-    """Osculating Keplerian elements. Elliptic orbits by either size, hyperbolic ones (e > 1) by perihelion distance
-    and perihelion time. Exactly parabolic orbits (e = 1) are refused.
+    """Osculating Keplerian elements. Elliptic orbits by either size, parabolic and hyperbolic ones (e >= 1) by perihelion
+    distance and perihelion time.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
