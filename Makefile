@@ -178,6 +178,36 @@ build/examples/browser/dist/page.js: $(wildcard $(EXAMPLES)/browser/*.* $(EXAMPL
 	cd build/examples/browser && npm ci --silent --no-audit --no-fund --ignore-scripts
 	cd build/examples/browser && npm run --silent build
 
+INTEROP := tests/interop
+
+build/interop/node/client: $(wildcard $(INTEROP)/node/*) $(INTEROP)/interop.proto
+	mkdir -p build/interop/node
+	cp $(INTEROP)/node/* $(INTEROP)/interop.proto build/interop/node
+	cd build/interop/node && npm ci --silent --no-audit --no-fund --ignore-scripts
+	printf '#!/bin/sh\ncd "$$(dirname "$$0")" && exec node client.js interop.proto "$$@"\n' > $@
+	chmod +x $@
+
+# grpc-java as Debian has it, and what it needs.
+JARS := $(foreach jar,api context core netty protobuf protobuf-lite stub,grpc-$(jar)) protobuf guava gson perfmark-api \
+    $(foreach jar,buffer codec codec-http codec-http2 codec-socks common handler handler-proxy resolver transport \
+    transport-native-unix-common,netty-$(jar)) geronimo-annotation-1.3-spec
+EMPTY :=
+CLASSPATH := $(subst $(EMPTY) $(EMPTY),:,$(JARS:%=/usr/share/java/%.jar))
+
+build/interop/java/client: $(INTEROP)/java/Client.java $(INTEROP)/interop.proto
+	mkdir -p build/interop/java/src
+	protoc -I$(INTEROP) --java_out=build/interop/java/src --plugin=protoc-gen-grpc-java="$$(command -v grpc_java_plugin)" \
+	    --grpc-java_out=build/interop/java/src interop.proto
+	javac -nowarn -d build/interop/java -cp $(CLASSPATH) build/interop/java/src/grpc/testing/*.java $<
+	printf '#!/bin/sh\nexec java -cp "$$(dirname "$$0"):$(CLASSPATH)" Client "$$@"\n' > $@
+	chmod +x $@
+
+build/interop/browser/dist/page.js: $(wildcard $(INTEROP)/browser/*)
+	mkdir -p build/interop/browser
+	cp $(INTEROP)/browser/* build/interop/browser
+	cd build/interop/browser && npm ci --silent --no-audit --no-fund --ignore-scripts
+	cd build/interop/browser && npm run --silent build
+
 observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers here, every ten seconds
 	@command -v prometheus >/dev/null || (echo "no Prometheus: apt-get install prometheus (Debian), brew install prometheus"; exit 1)
 	$(BIN)/python -m bench.seeing.observe
