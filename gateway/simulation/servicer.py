@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import TypedDict
+from typing import Final, TypedDict, TypeVar
 
 from gateway.serving.callers import caller_behind
 from gateway.serving.context import Context
@@ -15,14 +15,21 @@ from gateway.simulation.decode import read_scenario
 from gateway.simulation.deflection.decode import read_deflection
 from gateway.simulation.deflection.estimate import deflect
 from gateway.simulation.encode import result_message, update_message
+from gateway.simulation.heartbeat import with_heartbeat
 from gateway.simulation.impact import encode as impact_encode
 from gateway.simulation.impact.decode import read_question
 from gateway.simulation.impact.estimate import estimate
 from gateway.simulation.jobs import Job
 from gateway.simulation.pool import WorkerPool
+from gateway.simulation.request import Request
 from gateway.simulation.scenario import Outcome, Scenario, TrajectoryPiece, Update
 from gateway.simulation.simulate import simulate
 from orrery.inference import v1
+
+Message = TypeVar("Message", v1.SimulateUpdate, v1.EstimateImpactUpdate, v1.EstimateDeflectionUpdate)
+
+# So often a stream says that its work waits.
+_SILENT_S: Final = 0.5
 
 
 class SimulationServicer(v1.SimulationServiceServicer):
@@ -62,7 +69,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         with self._pool.admit(**_asker(context)) as pooled:
             async with contextlib.aclosing(deflect(question, spacecraft, pooled)) as updates:
                 async for update in updates:
-                    yield update
+                    yield _with_state(update, pooled)
 
     async def AssessConsequences(  # noqa: N802  # the contract's name
         self, request: v1.AssessConsequencesRequest, context: Context
@@ -92,13 +99,20 @@ class SimulationServicer(v1.SimulationServiceServicer):
     ) -> AsyncIterator[v1.SimulateUpdate]:
         """As they are found: progress, encounters, trajectory; the result comes last."""
         scenario = await self._read(request, context)
-        async with contextlib.aclosing(self._pool.run(_simulation(scenario), **_asker(context))) as messages:
-            async for message in messages:
-                if isinstance(message, Outcome):
-                    result = await self._turns.call(result_message, scenario, message, caller=caller_behind(context))
-                    yield v1.SimulateUpdate(result=result)
-                elif update := update_message(message):
-                    yield update
+        with self._pool.admit(**_asker(context)) as admitted:
+            beating = with_heartbeat(admitted.run(_simulation(scenario)), _SILENT_S)
+            async with contextlib.aclosing(beating) as messages:
+                async for message in messages:
+                    if isinstance(message, Outcome):
+                        result = await self._turns.call(
+                            result_message, scenario, message, caller=caller_behind(context)
+                        )
+                        yield v1.SimulateUpdate(result=result)
+                    elif message is None:
+                        if not admitted.begun:
+                            yield _with_state(v1.SimulateUpdate(progress=v1.Progress()), admitted)
+                    elif update := update_message(message):
+                        yield _with_state(update, admitted)
 
     async def EstimateImpact(  # noqa: N802  # the contract's name
         self, request: v1.EstimateImpactRequest, context: Context
@@ -108,7 +122,7 @@ class SimulationServicer(v1.SimulationServiceServicer):
         with self._pool.admit(**_asker(context)) as admitted:
             async with contextlib.aclosing(estimate(question, admitted)) as updates:
                 async for update in updates:
-                    yield impact_encode.update_message(question, update)
+                    yield _with_state(impact_encode.update_message(question, update), admitted)
 
     async def _read(self, request: v1.SimulateRequest, context: Context) -> Scenario:
         return await self._turns.call(read_scenario, request, self._asteroid_kernel, **_patience(context))
@@ -134,6 +148,13 @@ def _patience(context: Context) -> _Patience:
 
 def _asker(context: Context) -> _Asker:
     return _Asker(caller=caller_behind(context), deadline_s=context.time_remaining())
+
+
+def _with_state(update: Message, request: Request) -> Message:
+    """A message of a stream; its progress, if it is one, says whether the work has begun."""
+    if update.HasField("progress"):
+        update.progress.state = v1.PROGRESS_STATE_RUNNING if request.begun else v1.PROGRESS_STATE_QUEUED
+    return update
 
 
 def _simulation(scenario: Scenario) -> Job[Update, Outcome]:

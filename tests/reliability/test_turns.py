@@ -9,6 +9,9 @@ its answer, because the time on the clock depends on what else the machine is do
 import asyncio
 import contextlib
 import json
+import multiprocessing
+import os
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -252,6 +255,34 @@ async def test_one_caller_never_has_all_places():
         assert {end.code() for end in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert await answered(stub, "modest")
         for call in calls:
+            call.cancel()
+
+
+async def test_progress_says_whether_work_has_begun():
+    """All processes are halted while another call is being worked on: whoever comes then waits."""
+    others = set(multiprocessing.active_children())
+    async with running(workers=1) as stub:
+        (worker,) = set(multiprocessing.active_children()) - others
+        long = v1.SimulateRequest(scenario=v1.Scenario(object=elements(), duration_days=36_525.0))
+        first = stub.StreamSimulate(long, timeout=PATIENCE_S, **named("first"))
+        assert (await first.read()).progress.state == v1.PROGRESS_STATE_RUNNING
+        calls = (
+            stub.StreamSimulate(long, timeout=PATIENCE_S, **named("second")),
+            stub.EstimateImpact(ESTIMATE, timeout=PATIENCE_S, **named("third")),
+            stub.EstimateDeflection(deflection(), timeout=PATIENCE_S, **named("fourth")),
+        )
+        os.kill(worker.pid, signal.SIGSTOP)
+        try:
+            for call in calls:
+                for _ in range(2):
+                    progress = (await call.read()).progress
+                    assert (progress.state, progress.fraction_done) == (v1.PROGRESS_STATE_QUEUED, 0.0)
+        finally:
+            os.kill(worker.pid, signal.SIGCONT)
+        for call in calls:
+            while (await call.read()).progress.state != v1.PROGRESS_STATE_RUNNING:
+                pass
+        for call in (first, *calls):
             call.cancel()
 
 

@@ -189,6 +189,9 @@ from orrery.inference.v1.simulation_service_pb2 import Moid as Moid
 from orrery.inference.v1.simulation_service_pb2 import MoidPair as MoidPair
 from orrery.inference.v1.simulation_service_pb2 import ObjectMoids as ObjectMoids
 from orrery.inference.v1.simulation_service_pb2 import OutputOptions as OutputOptions
+from orrery.inference.v1.simulation_service_pb2 import PROGRESS_STATE_QUEUED as PROGRESS_STATE_QUEUED
+from orrery.inference.v1.simulation_service_pb2 import PROGRESS_STATE_RUNNING as PROGRESS_STATE_RUNNING
+from orrery.inference.v1.simulation_service_pb2 import PROGRESS_STATE_UNSPECIFIED as PROGRESS_STATE_UNSPECIFIED
 from orrery.inference.v1.simulation_service_pb2 import PUSH_DIRECTION_NORMAL as PUSH_DIRECTION_NORMAL
 from orrery.inference.v1.simulation_service_pb2 import PUSH_DIRECTION_OPTIMAL as PUSH_DIRECTION_OPTIMAL
 from orrery.inference.v1.simulation_service_pb2 import PUSH_DIRECTION_RADIAL as PUSH_DIRECTION_RADIAL
@@ -200,6 +203,7 @@ from orrery.inference.v1.simulation_service_pb2 import PUSH_SEARCH_NOT_BRACKETED
 from orrery.inference.v1.simulation_service_pb2 import PUSH_SEARCH_NOT_NEEDED as PUSH_SEARCH_NOT_NEEDED
 from orrery.inference.v1.simulation_service_pb2 import PUSH_SEARCH_UNSPECIFIED as PUSH_SEARCH_UNSPECIFIED
 from orrery.inference.v1.simulation_service_pb2 import Progress as Progress
+from orrery.inference.v1.simulation_service_pb2 import ProgressState as ProgressState
 from orrery.inference.v1.simulation_service_pb2 import Provenance as Provenance
 from orrery.inference.v1.simulation_service_pb2 import PushDirection as PushDirection
 from orrery.inference.v1.simulation_service_pb2 import PushSearch as PushSearch

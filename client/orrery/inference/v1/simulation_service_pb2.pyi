@@ -133,6 +133,28 @@ PUSH_SEARCH_DISCONTINUOUS: PushSearch.ValueType  # 4
 """The distance jumps over the clearance: the push clears by more than was asked for."""
 Global___PushSearch: _TypeAlias = PushSearch  # noqa: Y015
 
+class _ProgressState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProgressStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProgressState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROGRESS_STATE_UNSPECIFIED: _ProgressState.ValueType  # 0
+    PROGRESS_STATE_QUEUED: _ProgressState.ValueType  # 1
+    """It waits for its first turn; nothing is done yet."""
+    PROGRESS_STATE_RUNNING: _ProgressState.ValueType  # 2
+    """It has had a turn. Others may have theirs between two of its own."""
+
+class ProgressState(_ProgressState, metaclass=_ProgressStateEnumTypeWrapper):
+    """Whether work on a call has begun."""
+
+PROGRESS_STATE_UNSPECIFIED: ProgressState.ValueType  # 0
+PROGRESS_STATE_QUEUED: ProgressState.ValueType  # 1
+"""It waits for its first turn; nothing is done yet."""
+PROGRESS_STATE_RUNNING: ProgressState.ValueType  # 2
+"""It has had a turn. Others may have theirs between two of its own."""
+Global___ProgressState: _TypeAlias = ProgressState  # noqa: Y015
+
 class _Branch:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1125,20 +1147,23 @@ class Progress(_message.Message):
     FRACTION_DONE_FIELD_NUMBER: _builtins.int
     BRANCH_FIELD_NUMBER: _builtins.int
     TIME_TDB_JD_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     fraction_done: _builtins.float
     """0 to 1 of the whole work, both branches together."""
     branch: Global___Branch.ValueType
     time_tdb_jd: _builtins.float
+    state: Global___ProgressState.ValueType
     def __init__(
         self,
         *,
         fraction_done: _builtins.float = ...,
         branch: Global___Branch.ValueType = ...,
         time_tdb_jd: _builtins.float = ...,
+        state: Global___ProgressState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "fraction_done", b"fraction_done", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["branch", b"branch", "fraction_done", b"fraction_done", "state", b"state", "time_tdb_jd", b"time_tdb_jd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
