@@ -32,7 +32,7 @@ class InvalidMetadata(grpc.aio.InternalError, ValueError):
 
 
 class TooMuchMetadata(InvalidMetadata):
-    """More metadata than one call may send: more than 100 fields, or more than 32 KiB."""
+    """More metadata than one call may send: more than 100 fields, or more than 12 KiB."""
 
 
 class MessageTooLarge(grpc.aio.AioRpcError):

@@ -56,7 +56,7 @@ class Attempt:
 
         Args:
             connection: to send them on.
-            call: that is told of headers and of the end. It may be forgotten by its caller meanwhile.
+            call: gets the headers and the end. Its caller may forget it meanwhile.
             headers: of the request.
             max_message_bytes: of a reply.
             one_reply: whether there may be one only.

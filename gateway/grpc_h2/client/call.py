@@ -49,6 +49,7 @@ class Call(CallState):
 
     def _drive(self, after_s: float) -> None:
         self._driver = self._loop.create_task(self._find_connection(after_s))
+        self._channel.keep(self._driver)
 
     async def _find_connection(self, after_s: float) -> None:
         """Wait for a connection, and make the next attempt on it."""

@@ -74,7 +74,10 @@ class Channel:
         self._scheme = b"http" if tls is None else b"https"
         self._authority = (server_name or name.authority).encode()
         self._idempotent = idempotent
-        self._closed = False
+        # Takes no more calls; connects no more.
+        self._closing = self._closed = False
+        # Calls that wait for a connection, or for another attempt.
+        self._waiting: set[asyncio.Task[None]] = set()
         CHANNELS.add(self)
 
     # grpc.aio.Channel
@@ -130,13 +133,18 @@ class Channel:
 
     async def close(self, grace: float | None = None) -> None:
         """End: at once, or when calls under way have, after a grace (s) at the latest."""
+        self._closing = True
+        if grace and self._waiting:
+            began_s = asyncio.get_running_loop().time()
+            await asyncio.wait(self._waiting, timeout=grace)
+            grace -= asyncio.get_running_loop().time() - began_s
         self._closed = True
         ending = self._pool.disconnect()
         if ending:
             await asyncio.wait(ending)
         for connection in list(self.connections):
             connection.leave()
-        await self._pool.until_closed(grace or 0.0)
+        await self._pool.until_closed(max(0.0, grace or 0.0))
         for connection in list(self.connections):
             connection.cancel_all()
         await self._pool.until_closed(_FAREWELL_S)
@@ -178,8 +186,13 @@ class Channel:
         Raises:
             grpc.aio.UsageError: it is closed.
         """
-        if self._closed:
+        if self._closing:
             raise grpc.aio.UsageError("Channel is closed.")
+
+    def keep(self, waiting: asyncio.Task[None]) -> None:
+        """A call that waits for a connection, until it has one."""
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
 
     async def connected(self, *, wait_for_ready: bool = False) -> str:
         """Wait for a connection; why there is none, or nothing where there is one.
@@ -191,7 +204,8 @@ class Channel:
             grpc.aio.UsageError: the channel is closed.
         """
         while True:
-            self.require_open()
+            if self._closed:
+                raise grpc.aio.UsageError("Channel is closed.")
             self._pool.connect()
             if self.is_connected:
                 return ""

@@ -158,7 +158,7 @@ class StreamStreamMultiCallable(_MultiCallable):
         return StreamStreamCall(self._channel, self._method, options, request_iterator)
 
 
-# Whoever asks `isinstance` of grpc.aio's abstract classes is told so.
+# For `isinstance` with grpc.aio's abstract classes.
 grpc.aio.Call.register(Call)
 grpc.aio.UnaryUnaryCall.register(UnaryUnaryCall)
 grpc.aio.UnaryStreamCall.register(UnaryStreamCall)

@@ -405,9 +405,6 @@ async def test_metadata_that_cannot_be_sent(serve):
             await channel.unary_unary(ECHO)(b"", timeout=20)
         with pytest.raises(TooMuchMetadata, match="x-text"):
             await channel.unary_unary(ECHO)(b"", metadata=(("x-text", "x" * 100_000),), timeout=20)
-        # Less than is sent at most, and more than a server takes.
-        error = await status_of(channel.unary_unary(ECHO)(b"", metadata=(("x-text", "x" * 30_000),), timeout=20))
-        assert error.code() in {grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED}
         assert await channel.unary_unary(ECHO)(b"still here", timeout=20) == b"still here"
         assert channel.tally.under_way == 0
 

@@ -216,4 +216,50 @@ async def kinds_of_calls(stage):
     return kinds
 
 
+@case
+async def two_tasks_await_one_call(stage):
+    call = stage.unary_unary(echo)(b"x", timeout=10)
+
+    async def wait():
+        return await call
+
+    return await asyncio.gather(wait(), wait())
+
+
+@case
+async def callbacks_of_a_stream_of_requests(stage):
+    call = stage.stream_unary(join)([b"a"])
+    call.add_done_callback(lambda _: stage.note("called"))
+    return [await call, (await call.code()).name]
+
+
+@case
+async def one_reply_to_a_stream_that_is_cancelled(stage):
+    call = stage.stream_unary(join)()
+    await call.write(b"a")
+    call.cancel()
+    return [await outcome(call), await outcome(call.write(b"b")), await ending(call)]
+
+
+@case
+async def who_awaits_one_reply_to_a_stream_is_cancelled(stage):
+    call = stage.stream_unary(join)()
+    await call.write(b"a")
+
+    async def wait():
+        return await call
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    return [await outcome(task), await ending(call)]
+
+
+@case
+async def too_late_between_requests(stage):
+    call = stage.stream_unary(never)(timeout=0.3)
+    await call.write(b"a")
+    return [await outcome(call), (await call.code()).name, await outcome(call.write(b"b"))]
+
+
 test_calls = case.test()

@@ -77,6 +77,13 @@ async def closing_with_a_grace_waits(stage):
 
 
 @case
+async def closing_with_a_grace_waits_for_a_connection_too(stage):
+    call = stage.unary_unary(echo)(b"x")
+    await stage.channel.close(5)
+    return await outcome(call)
+
+
+@case
 async def closing_after_a_grace_cancels(stage):
     waiting = asyncio.ensure_future(outcome(stage.unary_unary(never)(b"x")))
     await asyncio.sleep(0.05)

@@ -217,7 +217,9 @@ async def initial_metadata_of_wrong_types(stage):
             stage.note(await outcome(context.send_initial_metadata(metadata)))
         return request
 
-    return await outcome(stage.unary_unary(serve)(b"x"))
+    result = await outcome(stage.unary_unary(serve)(b"x"))
+    await stage.noted(len(WRONG))
+    return result
 
 
 @case

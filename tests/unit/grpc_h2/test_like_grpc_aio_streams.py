@@ -244,4 +244,46 @@ async def a_generator_of_requests_that_raises(stage):
     return [[await outcome(read())], (await call.code()).name]
 
 
+@case
+async def who_reads_one_reply_is_cancelled(stage):
+    async def serve(_request, _context):
+        yield b"one"
+        await never()
+
+    call = stage.unary_stream(serve)(b"x")
+    first = await call.read()
+    task = asyncio.create_task(call.read())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    return [first, await outcome(task), await ending(call), await outcome(call.read())]
+
+
+@case
+async def reading_ends_early_and_goes_on(stage):
+    call = stage.unary_stream(count)(b"5")
+    async for reply in call:
+        if reply == b"1":
+            break
+    return [await anext(aiter(call)), await all_of(call), (await call.code()).name]
+
+
+@case
+async def writing_when_the_answer_is_whole(stage):
+    async def first(requests, _context):
+        yield await anext(aiter(requests))
+
+    call = stage.stream_stream(first)()
+    await call.write(b"a")
+    replies = [await call.read(), await call.read() is grpc.aio.EOF]
+    await call.code()
+    return [replies, await outcome(call.write(b"b")), await outcome(call.done_writing()), await ending(call)]
+
+
+@case
+async def a_stream_without_requests(stage):
+    call = stage.stream_stream(double)()
+    await call.done_writing()
+    return [await call.read() is grpc.aio.EOF, await outcome(call.write(b"a")), await ending(call)]
+
+
 test_streams = case.test()
