@@ -75,6 +75,9 @@ test-feedback: $(INSTALLED) ## test the feedback pod alone, 60 kills -9 with SQL
 	ORRERY_TEST_KILLS=60 $(BIN)/python -m pytest tests/unit/feedback tests/contract/test_feedback.py \
 	    tests/contract/test_feedback_trouble.py tests/contract/test_client_feedback.py tests/reliability/test_feedback_losses.py
 
+attacks: models ## hostile connections beside a bystander, 10 s each, on a front and a pod behind it (SECONDS_EACH=10; 16 minutes)
+	@$(BIN)/python -m tests.bystander $(or $(SECONDS_EACH),10)
+
 accuracy: $(INSTALLED) asteroid-kernel ## tests against independent authorities, and docs/accuracy.md from all 4,700 approaches
 	$(BIN)/python -m pytest tests/accuracy
 	$(BIN)/python -m bench.accuracy

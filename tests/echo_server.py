@@ -71,6 +71,7 @@ class Handlers(grpc.GenericRpcHandler):
             await context.write(b"%d" % number)
 
     async def gather(self, requests, _context):
+        self.happened["gathering"] += 1
         await self.go.wait()
         return b",".join([request async for request in requests])
 

@@ -43,7 +43,7 @@ def split(data):
 
 def block(*headers):
     """Headers without compression, each a literal that is not indexed (RFC 7541, 6.2.2)."""
-    return b"".join(b"\x00" + _text(name) + _text(value) for name, value in headers)
+    return b"".join(b"\x00" + text(name) + text(value) for name, value in headers)
 
 
 def request(stream, method, *more, body=b"", end=True, verb=b"POST", content_type=b"application/grpc"):
@@ -68,12 +68,12 @@ def message(content, *, compressed=0):
 
 
 @contextlib.asynccontextmanager
-async def raw(port, *, greet=True):
+async def raw(port, *, greet=True, settings=b""):
     """A connection: (reader, writer)."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         if greet:
-            writer.write(PREFACE + frame(SETTINGS))
+            writer.write(PREFACE + frame(SETTINGS, payload=settings))
         yield reader, writer
     finally:
         writer.close()
@@ -102,7 +102,8 @@ async def frames(reader, *, until):
     return came
 
 
-def _text(value):
+def text(value):
+    """A string of HPACK, not Huffman-coded (RFC 7541, 5.2)."""
     size = len(value)
     if size < 127:
         return bytes([size]) + value

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A pod with a service of a few lines: what happens around calls can be tested without models."""
 
+import asyncio
 import contextlib
 
 from gateway.serving import server
@@ -13,7 +14,11 @@ SERVICE = anomaly_service_pb2.DESCRIPTOR.services_by_name["AnomalyService"].full
 
 
 class Broken(v1.AnomalyServiceServicer):
-    """A service with a fault, whose error quotes the request."""
+    """A service with a fault, whose error quotes the request, and a stream that waits where it is told to."""
+
+    def __init__(self):
+        self.go = asyncio.Event()
+        self.go.set()
 
     async def ScoreAnomalies(self, request, _context):  # noqa: N802  # the contract's name
         raise KeyError(request.objects[0].designation)
@@ -23,14 +28,15 @@ class Broken(v1.AnomalyServiceServicer):
 
     async def StreamScoreAnomalies(self, request_iterator, _context):  # noqa: N802  # the contract's name
         async for _ in request_iterator:
+            await self.go.wait()
             yield v1.ScoreAnomalyColumnsResponse()
 
 
 @contextlib.asynccontextmanager
-async def running_broken(**settings):
+async def running_broken(servicer=None, **settings):
     @contextlib.asynccontextmanager
     async def mount(grpc_server, checks):
-        v1.add_AnomalyServiceServicer_to_server(Broken(), grpc_server)
+        v1.add_AnomalyServiceServicer_to_server(servicer or Broken(), grpc_server)
         await checks.set(SERVICE, server.SERVING)
         yield (SERVICE,)
 

@@ -19,14 +19,14 @@ from gateway.serving.context import Context
 from gateway.serving.drift import DriftMonitor
 from gateway.serving.orbit_columns import read_model_columns
 from gateway.serving.orbits import MODEL_COLUMNS, read_model_rows
-from gateway.serving.streams import in_order
+from gateway.serving.streams import BusyStreams, in_order
 from gateway.serving.turns import Pieces, Turns, by_blocks, complete
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
 
-# Of one stream at a time: messages, and their summed objects.
+# Of all streams at a time: messages, and their summed objects. Each stream may have one.
 _STREAM_MESSAGES_UNDER_WAY: Final = 64
 _STREAM_ROWS_UNDER_WAY: Final = 200_000
 
@@ -42,6 +42,7 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
         self._drift = drift
         self._name = model_name
         self._turns = turns
+        self._busy = BusyStreams()
 
     async def ScoreAnomalies(  # noqa: N802  # the contract's name
         self, request: v1.ScoreAnomaliesRequest, context: Context
@@ -83,6 +84,7 @@ class AnomalyServicer(v1.AnomalyServiceServicer):
             weigh=lambda request: len(request.orbits.eccentricity),
             most_messages=_STREAM_MESSAGES_UNDER_WAY,
             most_weight=_STREAM_ROWS_UNDER_WAY,
+            busy=self._busy,
         )
         async with contextlib.aclosing(replies):
             async for reply in replies:

@@ -23,7 +23,7 @@ from gateway.serving.channels import onward
 from gateway.serving.context import Context
 from gateway.serving.orbit_columns import read_model_columns
 from gateway.serving.orbits import read_model_rows
-from gateway.serving.streams import in_order
+from gateway.serving.streams import BusyStreams, in_order
 from gateway.serving.turns import Turns
 from gateway.serving.validation import Violations, check
 from orrery.inference import v1
@@ -68,6 +68,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
         self._turns = turns
         self._shared = shared
         self._tuning = tuning
+        self._busy = BusyStreams()
         self._cache = PredictionCache(settings.cache_rows, tuning.cache_fresh_s)
 
     async def Predict(self, request: v1.PredictRequest, context: Context) -> v1.PredictResponse:  # noqa: N802  # the contract's name
@@ -138,6 +139,7 @@ class PredictionServicer(v1.PredictionServiceServicer):
             weigh=lambda request: len(request.orbits.eccentricity),
             most_messages=self._tuning.stream_messages_under_way,
             most_weight=self._tuning.stream_rows_under_way,
+            busy=self._busy,
         )
         async with contextlib.aclosing(replies):
             async for reply in replies:

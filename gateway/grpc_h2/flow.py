@@ -15,7 +15,7 @@ from gateway.grpc_h2.wire import Framed, MessageDecoder
 # Of what is sent, what may wait in the connection before whoever writes has to.
 _MOST_QUEUED: Final = 64 * 1024
 # Of what comes, what may wait to be read before its sender has to.
-_MOST_UNREAD: Final = 64 * 1024
+MOST_UNREAD: Final = 64 * 1024
 
 
 class Inbox(AsyncIterator["Framed"]):
@@ -25,14 +25,21 @@ class Inbox(AsyncIterator["Framed"]):
         decoder: makes messages of the bytes; None until headers have told how.
     """
 
-    def __init__(self, release_credit: Callable[[int], None], decoder: MessageDecoder | None = None) -> None:
+    def __init__(
+        self,
+        release_credit: Callable[[int], None],
+        decoder: MessageDecoder | None = None,
+        may_grow: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Begin empty.
 
         Args:
             release_credit: called with a number of bytes when so many more may be sent.
             decoder: see the attribute.
+            may_grow: whether a message may be received that is larger than what may wait. `release` when that changes.
         """
         self.decoder = decoder
+        self._may_grow = may_grow
         self._release_credit = release_credit
         self._uncredited = 0
         self._closed = False
@@ -68,42 +75,46 @@ class Inbox(AsyncIterator["Framed"]):
                 if decoder is not None and decoder.in_the_middle:
                     raise Malformed(grpc.StatusCode.INTERNAL, "the stream ends within a message")
                 raise StopAsyncIteration
-            self._release()
+            self.release()
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
             decoder = self.decoder
-        self._release()
+        self.release()
         return message
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Give credit for what may be received now."""
         if (credit := self._credit()) > 0:
             self._release_credit(credit)
 
     def _credit(self) -> int:
-        """Bytes to give credit for now: none while more than 64 KiB wait whose first message is complete."""
+        """Bytes to give credit for now: none while more than 64 KiB wait, but for a message that may grow."""
         decoder = self.decoder
-        if decoder is not None and decoder.may_have_message and decoder.buffered > _MOST_UNREAD:
+        if (
+            decoder is not None
+            and decoder.buffered > MOST_UNREAD
+            and (decoder.may_have_message or not self._may_grow())
+        ):
             return 0
         credit, self._uncredited = self._uncredited, 0
         return credit
 
 
 class Outbox:
-    """Bytes of one call that wait to be sent."""
+    """Bytes of one call that wait to be sent.
+
+    Attributes:
+        queued: how many.
+    """
 
     def __init__(self) -> None:
-        self._queued = 0
+        self.queued = 0
         self._closed = False
         self._waiter: asyncio.Future[None] | None = None
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether none wait."""
-        return self._queued == 0
-
     def set(self, queued: int) -> None:
         """Set how many bytes wait."""
-        self._queued = queued
+        self.queued = queued
         if queued <= _MOST_QUEUED // 2:
             wake(self._waiter)
 
@@ -114,7 +125,7 @@ class Outbox:
 
     async def room(self) -> None:
         """Wait while the peer does not read."""
-        while self._queued > _MOST_QUEUED and not self._closed:
+        while self.queued > _MOST_QUEUED and not self._closed:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
 

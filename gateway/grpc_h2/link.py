@@ -9,14 +9,19 @@ from typing import Any, Final
 
 from gateway.grpc_h2.session import ProtocolError, Session
 from gateway.grpc_h2.tally import NUMBERS, Tally
+from gateway.grpc_h2.turns import ANSWER_EVENTS_A_TURN, REQUEST_EVENTS_A_TURN, turns_of
 
-# Received bytes that may wait to be read: of one stream, and of all streams of a connection. A client limits only
-# single streams, so that an answer that nobody reads does not hold up the others.
-_STREAM_WINDOW: Final = 1024 * 1024
-_SERVER_CONNECTION_WINDOW: Final = 16 * 1024 * 1024
-_CLIENT_CONNECTION_WINDOW: Final = 2**31 - 1
-# Events of one connection that are handled before other connections have their turn.
-_EVENTS_A_TURN: Final = 64
+# Only single streams are limited by windows: with one for all of a connection, streams that nobody reads would hold up
+# the others. What a connection keeps in all is limited by the server's budget.
+_CONNECTION_WINDOW: Final = 2**31 - 1
+STREAM_WINDOW: Final = 256 * 1024
+"""Received bytes of one stream that may wait to be read."""
+
+# Received bytes are parsed in slices of these sizes, the smaller the more events they mean.
+_MIN_SLICE_BYTES: Final = 1024
+_MAX_SLICE_BYTES: Final = 64 * 1024
+_MANY_EVENTS: Final = 32
+_NOTHING: Final = memoryview(b"")
 _MAX_FRAME_BYTES: Final = 128 * 1024
 # gRPC's own default for metadata is 8 KB, its hard limit 16.
 _MAX_HEADER_BYTES: Final = 16 * 1024
@@ -31,7 +36,13 @@ log = logging.getLogger(__name__)
 class Link(Session, asyncio.Protocol):
     """HTTP/2 with one peer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, is_client: bool, max_streams: int = 0) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        is_client: bool,
+        max_streams: int = 0,
+    ) -> None:
         """Wait for a transport.
 
         Args:
@@ -42,8 +53,8 @@ class Link(Session, asyncio.Protocol):
         super().__init__(
             is_client=is_client,
             max_streams=max_streams,
-            stream_window=_STREAM_WINDOW,
-            connection_window=_CLIENT_CONNECTION_WINDOW if is_client else _SERVER_CONNECTION_WINDOW,
+            stream_window=STREAM_WINDOW,
+            connection_window=_CONNECTION_WINDOW,
             max_frame_bytes=_MAX_FRAME_BYTES,
             max_header_bytes=_MAX_HEADER_BYTES,
         )
@@ -52,7 +63,11 @@ class Link(Session, asyncio.Protocol):
         self.peer = "unknown:"
         self.tally = Tally()
         self._transport: asyncio.Transport | None = None
-        self._paused = self._scheduled = self._reading_paused = False
+        self._paused = self._scheduled = self._reading_paused = self._waits_for_turn = False
+        self._turns = turns_of(loop)
+        # Received, and not parsed yet; and how much of it is parsed at a time.
+        self._unparsed = _NOTHING
+        self._slice_bytes = _MIN_SLICE_BYTES
         self._timers: list[asyncio.TimerHandle] = []
 
     # asyncio.Protocol
@@ -73,18 +88,9 @@ class Link(Session, asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
             self._reading_paused = True
-        try:
-            self.receive(bytes(data))
-            self.report_events(_EVENTS_A_TURN)
-        except ProtocolError:
-            self._report_all()
-            self._flush()
-            self._close()
-        except Exception:
-            log.exception("a connection failed")
-            self.abort()
-        else:
-            self.flush_soon()
+        self._unparsed = memoryview(bytes(data))
+        if not self._waits_for_turn:
+            self.take_turn()
 
     def pause_writing(self) -> None:
         """The peer does not read."""
@@ -100,6 +106,9 @@ class Link(Session, asyncio.Protocol):
         del exc
         self._transport = None
         self._stop_timers()
+        self._end_input()
+        # Bodies that wait to be sent would be kept until Python looks for cycles.
+        self.loop.call_soon(self.close)
 
     # What is sent, and the end
 
@@ -112,7 +121,7 @@ class Link(Session, asyncio.Protocol):
         """Coalesce writes until the end of this event-loop iteration."""
         if not self._scheduled:
             self._scheduled = True
-            self.loop.call_soon(self._turn)
+            self.loop.call_soon(self._send_soon)
 
     def abort(self) -> None:
         """Close at once."""
@@ -120,25 +129,64 @@ class Link(Session, asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _turn(self) -> None:
-        """This connection's share of one iteration of the event loop: some events, then what is to be sent."""
-        self._scheduled = False
+    def take_turn(self) -> bool:
+        """Report some events of what was received; returns whether there is more."""
         try:
-            self.report_events(_EVENTS_A_TURN)
+            left = ANSWER_EVENTS_A_TURN if self._is_client else REQUEST_EVENTS_A_TURN
+            while left > 0 and (self.pending_events or self._parse()):
+                reported = min(left, self.pending_events)
+                self.report_events(reported)
+                left -= max(1, reported)
+        except ProtocolError:
+            self._end_input()
+            self._flush()
+            self._close()
         except Exception:
             log.exception("a connection failed")
+            self._unparsed = _NOTHING
             self.abort()
-            return
+        more = bool(self.pending_events or self._unparsed)
+        if more and not self._waits_for_turn:
+            self._turns.add(self)
+        self._waits_for_turn = more
+        self.flush_soon()
+        return more
+
+    def _parse(self) -> bool:
+        """Parse the next slice of what was received; whether there was one.
+
+        A few bytes of compressed headers can be 128 KB: a peer whose slices mean many events gets small slices.
+        """
+        if not self._unparsed:
+            return False
+        data, self._unparsed = self._unparsed[: self._slice_bytes], self._unparsed[self._slice_bytes :]
+        self.receive(data)
+        if self.pending_events > _MANY_EVENTS:
+            self._slice_bytes = _MIN_SLICE_BYTES
+        elif len(data) == self._slice_bytes < _MAX_SLICE_BYTES:
+            self._slice_bytes *= 2
+        return True
+
+    def _end_input(self) -> None:
+        """Nothing more is received. Of requests that were not looked at yet nobody awaits an answer."""
+        self._unparsed = _NOTHING
+        if self._is_client:
+            while self.report_events(ANSWER_EVENTS_A_TURN):
+                pass
+        else:
+            self.discard_events()
+
+    def _send_soon(self) -> None:
+        """Write what is to be sent; then read on, if all events have been reported."""
+        self._scheduled = False
         self._flush()
-        if self.has_events:
-            self.flush_soon()
+        if self.pending_events or self._unparsed:
+            # Of streams that ended as they were written.
+            if not self._waits_for_turn:
+                self.take_turn()
         elif self._reading_paused and self._transport is not None and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
-
-    def _report_all(self) -> None:
-        while self.report_events(_EVENTS_A_TURN):
-            pass
 
     def _flush(self) -> None:
         if self._transport is None:

@@ -34,6 +34,7 @@ REQUEST: Final[Headers] = [
 
 CONTENT_TYPE: Final = re.compile(rb"application/grpc(?:[+;]|\Z)")
 _PREFIX: Final = struct.Struct(">BI")
+PREFIX_BYTES: Final = _PREFIX.size
 _UNIT_S: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 _MOST_TIMEOUT: Final = 10**8
 _TIMEOUT: Final = re.compile(r"([0-9]{1,8})([HMSmun])")
@@ -121,6 +122,20 @@ class MessageDecoder:
         """Whether `next_message` could return one; False where more bytes are needed."""
         return self.buffered >= (_PREFIX.size if self._size is None else self._size)
 
+    def incomplete_size(self) -> int:
+        """Size of the message that has begun and is not whole; 0 where there is none, or its size is not known yet.
+
+        Raises:
+            Malformed: it is too large.
+        """
+        self._read_prefix()
+        return self._size if self._size is not None and self.buffered < self._size else 0
+
+    def clear(self) -> None:
+        """Drop what was received."""
+        self._parts.clear()
+        self.buffered = self._taken = 0
+
     def add(self, data: bytes) -> None:
         """Keep bytes that were received.
 
@@ -174,10 +189,21 @@ class MessageDecoder:
         return bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
 
     def plain(self, framed: Framed) -> bytes:
-        """A message, decompressed: only when it is its turn, for it may be a thousand times what came.
+        """A message, decompressed: only when it is its turn, for it may be a thousand times what was received.
 
         Raises:
             Malformed: it is too large then, or not what its prefix says.
+        """
+        plain = self.plain_within(framed, self._max_bytes)
+        if plain is None:
+            raise TooLarge(self._max_bytes + 1, self._max_bytes)
+        return plain
+
+    def plain_within(self, framed: Framed, most_bytes: int) -> bytes | None:
+        """A message, decompressed; None where it is larger than so many bytes.
+
+        Raises:
+            Malformed: it is not what its prefix says.
         """
         compressed, message = framed
         if not compressed:
@@ -186,11 +212,11 @@ class MessageDecoder:
             raise Malformed(grpc.StatusCode.INTERNAL, "a compressed message without a grpc-encoding")
         inflater = zlib.decompressobj(WINDOW_BITS[self._encoding])
         try:
-            plain = inflater.decompress(message, self._max_bytes + 1)
+            plain = inflater.decompress(message, most_bytes + 1)
         except zlib.error as error:
             raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed") from error
-        if len(plain) > self._max_bytes:
-            raise TooLarge(len(plain), self._max_bytes)
+        if len(plain) > most_bytes:
+            return None
         if not inflater.eof:
             raise Malformed(grpc.StatusCode.INTERNAL, "a message that cannot be decompressed")
         return plain

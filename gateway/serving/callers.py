@@ -11,9 +11,11 @@ from typing import Final
 from urllib.parse import quote
 
 from gateway.serving.context import Context
+from gateway.serving.places import Sharer
 from gateway.serving.quotas import network_of
 
 CALLER_KEY: Final = "x-orrery-caller"
+CONNECTION_KEY: Final = "x-orrery-connection"
 _LONGEST: Final = 256
 
 # Who makes the call being served; None before it is let in.
@@ -28,6 +30,28 @@ def unguarded(context: Context) -> str:
 def caller_here(context: Context) -> str:
     """Of a call that came to us directly: who signed in, or else the network address; fit for metadata."""
     return _quoted(CALLER.get() or unguarded(context))
+
+
+def sharer_of(context: Context) -> Sharer:
+    """Whose share of the places a call takes: its caller's address and connection, as a front passes them on.
+
+    Returns:
+        Of a direct call, its peer's address and gRPC's name for the peer.
+    """
+    caller = connection = None
+    for key, value in context.invocation_metadata() or ():
+        if key == CALLER_KEY:
+            caller = value
+        elif key == CONNECTION_KEY:
+            connection = value
+    if isinstance(caller, str) and isinstance(connection, str):
+        return caller[:_LONGEST], connection[:_LONGEST]
+    return _direct(context.peer())
+
+
+@lru_cache(maxsize=4096)
+def _direct(peer: str) -> Sharer:
+    return f"network:{network_of(peer)}", peer
 
 
 @lru_cache(maxsize=4096)

@@ -9,7 +9,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2
 from grpc_status import rpc_status
 
-from gateway.serving.callers import CALLER_KEY, caller_here
+from gateway.serving.callers import CALLER_KEY, CONNECTION_KEY, caller_here
 from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, TRACEPARENT_KEY, Context
 from gateway.serving.errors import (
     BackendRefusal,
@@ -68,6 +68,7 @@ def onward(context: Context, *, cap_s: float, margin_s: float = 0.01) -> dict[st
     metadata: tuple[tuple[str, str], ...] = (
         (REQUEST_ID_KEY, REQUEST_ID.get()),
         (CALLER_KEY, caller_here(context)),
+        (CONNECTION_KEY, context.peer()),
     )
     if (traceparent := TRACEPARENT.get()) is not None:
         metadata = (*metadata, (TRACEPARENT_KEY, traceparent))

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import grpc
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
+from gateway.serving.callers import sharer_of
 from gateway.serving.context import REQUEST_ID_KEY, Context
 from gateway.serving.errors import status_of
 from gateway.serving.observed_call import Observed, come_back_later, request_id_of
-from gateway.serving.served_method import Hooks, Method, Open, Room
+from gateway.serving.places import Place, Places
+from gateway.serving.served_method import Hooks, Method, Open
 from gateway.serving.streams import Messages
 
 # Health probes and reflection come by the second and say nothing.
@@ -37,24 +38,26 @@ class CallInterceptor:
             hooks: what stands before and beside every call.
         """
         self.hooks = hooks or Hooks()
-        self._room = Room(self.hooks.most_calls)
-        # By method: the handler that was wrapped, what it became, and what refuses in its place.
+        self._places = Places(self.hooks.most_calls)
+        # By method: the original handler, the wrapped one, and the one that serves while no place is free.
         self._wrapped: dict[str, tuple[object, grpc.RpcMethodHandler[Any, Any], grpc.RpcMethodHandler[Any, Any]]] = {}
 
     def choose(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         """What serves this call in a handler's place."""
         known = self._wrapped.get(method)
         if known is not None and known[0] is handler:
-            return known[1] if self._room.is_free or known[1] is handler else known[2]
+            return known[1] if self._places.is_free or known[1] is handler else known[2]
         guard = self.hooks.guard
         quiet = method.removeprefix("/").startswith(_QUIET)
         if quiet and not (guard and guard.stands_before(method)):
             self._wrapped[method] = (handler, handler, handler)
             return handler
-        served = Method(self.hooks, self._room, method)
+        served = Method(self.hooks, self._places, method)
         wrapped = self._wrap(served, handler)
         # Whatever the method's own kind: of a stream gRPC reads no message before it asks the handler.
-        full: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refusing(served))
+        full: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+            _refusing(served, wrapped), wrapped.request_deserializer, wrapped.response_serializer
+        )
         self._wrapped[method] = (handler, wrapped, full)
         return wrapped
 
@@ -83,33 +86,84 @@ def _unary(
 
 
 def _stream(
-    served: Method,
-    inner: Callable[[Any, Context], AsyncIterator[Any]],
-    open_call: Open,
-    *,
-    both_ways: bool = False,
+    served: Method, inner: Callable[[Any, Context], AsyncIterator[Any]], open_call: Open
 ) -> Callable[[Any, Context], AsyncIterator[Any]]:
     async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-        messages = Messages(request) if both_ways else None
-        async with Observed(served, context, messages):
-            opened = await open_call(request if messages is None else messages, context)
+        async with Observed(served, context) as place:
+            opened = await open_call(request, context)
             async with contextlib.aclosing(inner(opened, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
                 async for reply in replies:
+                    # As long as the caller does not read.
+                    place.leave()
                     yield reply
+                    await place.again()
 
     return serve
 
 
-def _refusing(served: Method) -> Callable[[AsyncIterator[Any], Context], Awaitable[None]]:
-    """What answers a method's calls while there is no room for them, at a fraction of what being served costs."""
+def _both_ways(
+    served: Method, inner: Callable[[Any, Context], AsyncIterator[Any]], open_call: Open
+) -> Callable[[Any, Context], AsyncIterator[Any]]:
+    async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+        messages = _Counted(request)
+        async with Observed(served, context, messages) as messages.place:
+            opened = await open_call(messages, context)
+            async with contextlib.aclosing(inner(opened, context)) as replies:  # type: ignore[type-var]  # every handler of ours is an async generator
+                async for reply in replies:
+                    messages.unanswered -= 1
+                    messages.place.leave()
+                    yield reply
+                    if messages.unanswered > 0:
+                        await messages.place.again()
 
-    async def refuse(_requests: AsyncIterator[Any], context: Context) -> None:
-        request_id = request_id_of(context.invocation_metadata() or ())
-        served.started.inc()
-        metrics.OVERLOAD_REFUSED.inc()
-        served.ended("RESOURCE_EXHAUSTED", 0.0)
-        rich = rpc_status.to_status(status_of(come_back_later(), request_id))
-        await context.abort(rich.code, rich.details, (*rich.trailing_metadata, (REQUEST_ID_KEY, request_id)))
+    return serve
+
+
+class _Counted(Messages[Any]):
+    """The messages of a stream whose place is given back while none of them is unanswered.
+
+    Attributes:
+        place: of the call, once it is let in.
+        unanswered: messages without a reply.
+    """
+
+    def __init__(self, source: AsyncIterator[Any]) -> None:
+        super().__init__(source)
+        self.place: Place | None = None
+        self.unanswered = 0
+
+    async def __anext__(self) -> Any:
+        if self.place is not None and self.unanswered <= 0:
+            self.place.leave()
+        message = await super().__anext__()
+        self.unanswered += 1
+        if self.place is not None:
+            await self.place.again()
+        return message
+
+
+def _refusing(
+    served: Method, wrapped: grpc.RpcMethodHandler[Any, Any]
+) -> Callable[[AsyncIterator[Any], Context], AsyncIterator[Any]]:
+    """Serves a method while no place is free; whoever has its share is refused, at a fraction of a call's cost."""
+    serve: Callable[[Any, Context], Any] = getattr(
+        wrapped, _WRAPPERS[wrapped.request_streaming, wrapped.response_streaming][1]
+    )
+
+    async def refuse(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+        if not served.places.admits(sharer_of(context)):
+            request_id = request_id_of(context.invocation_metadata() or ())
+            served.started.inc()
+            metrics.OVERLOAD_REFUSED.inc()
+            served.ended("RESOURCE_EXHAUSTED", 0.0)
+            rich = rpc_status.to_status(status_of(come_back_later(), request_id))
+            await context.abort(rich.code, rich.details, (*rich.trailing_metadata, (REQUEST_ID_KEY, request_id)))
+        answered = serve(requests if wrapped.request_streaming else await anext(requests), context)
+        if wrapped.response_streaming:
+            async for reply in answered:
+                yield reply
+        else:
+            yield await answered
 
     return refuse
 
@@ -118,5 +172,5 @@ _WRAPPERS: dict[tuple[bool, bool], tuple[Callable[[Method, Any, Open], Any], str
     (False, False): (_unary, "unary_unary"),
     (False, True): (_stream, "unary_stream"),
     (True, False): (_unary, "stream_unary"),
-    (True, True): (partial(_stream, both_ways=True), "stream_stream"),
+    (True, True): (_both_ways, "stream_stream"),
 }

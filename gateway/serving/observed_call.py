@@ -14,8 +14,10 @@ from google.rpc import code_pb2
 from grpc_status import rpc_status
 
 from gateway.serving import metrics
+from gateway.serving.callers import sharer_of
 from gateway.serving.context import REQUEST_ID, REQUEST_ID_KEY, TRACEPARENT, Context
 from gateway.serving.errors import Overloaded, reason_in, status_of
+from gateway.serving.places import Place
 from gateway.serving.served_method import Method
 from gateway.serving.streams import Messages
 
@@ -28,16 +30,20 @@ class Observed:
     """Serves one call: logs and counts it, and turns what it raises into a status.
 
     gRPC runs every call in a task of its own, so what is bound to the task's context needs no unbinding.
+
+    Attributes:
+        place: of the call among those under way.
     """
 
-    __slots__ = ("_context", "_has_room", "_messages", "_request_id", "_served", "_span", "_started_s")
+    __slots__ = ("_context", "_messages", "_request_id", "_served", "_span", "_started_s", "place")
 
     def __init__(self, served: Method, context: Context, messages: Messages[Any] | None = None) -> None:
         self._served = served
         self._messages = messages
         self._context = context
+        self.place = Place(served.places, sharer_of(context))
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> Place:
         served = self._served
         metadata = self._context.invocation_metadata() or ()
         self._request_id = request_id_of(metadata)
@@ -50,11 +56,11 @@ class Observed:
         served.started.inc()
         served.in_flight.inc()
         self._started_s = time.perf_counter()
-        self._has_room = served.room.take()
-        if not self._has_room:
+        if not self.place.is_held:
             # The last place went while the request was being read.
             metrics.OVERLOAD_REFUSED.inc()
             await self.__aexit__(Overloaded, come_back_later(), None)
+        return self.place
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -81,8 +87,7 @@ class Observed:
     def _end(self, code: str) -> None:
         served = self._served
         elapsed_s = time.perf_counter() - self._started_s
-        if self._has_room:
-            served.room.free()
+        self.place.close()
         served.in_flight.dec()
         served.ended(code, elapsed_s)
         if self._span is not None:

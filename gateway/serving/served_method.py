@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A method being served: what settings put around its calls, its metrics, its guard, and its room."""
+"""A method being served: what settings put around its calls, its metrics, its guard, and the pod's places."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -15,6 +14,7 @@ from gateway.serving.callers import CALLER, unguarded
 from gateway.serving.context import Context
 from gateway.serving.errors import FieldViolation, InvalidRequest
 from gateway.serving.guard import Guard
+from gateway.serving.places import Places
 
 Open: TypeAlias = Callable[[Any, Context], Awaitable[Any]]
 """Makes of what a call came with what its handler takes, once the call is let in."""
@@ -46,38 +46,12 @@ class Hooks:
     report: Callable[[BaseException, str, str], None] | None = None
 
 
-class Room:
-    """Calls under way of a whole server, and how many may be."""
-
-    __slots__ = ("_most", "_taken")
-
-    def __init__(self, most: int | None) -> None:
-        self._most = inf if most is None else most
-        self._taken = 0
-
-    @property
-    def is_free(self) -> bool:
-        """Whether there is room for one more."""
-        return self._taken < self._most
-
-    def take(self) -> bool:
-        """Take the place of one call, if there is any."""
-        if not self.is_free:
-            return False
-        self._taken += 1
-        return True
-
-    def free(self) -> None:
-        """Give it back."""
-        self._taken -= 1
-
-
 class Method:
     """A method being served: its metrics, ready to be counted in, and what stands around its calls."""
 
-    def __init__(self, hooks: Hooks, room: Room, method: str) -> None:
+    def __init__(self, hooks: Hooks, places: Places, method: str) -> None:
         self.hooks = hooks
-        self.room = room
+        self.places = places
         self.name = method
         service, _, name = method.removeprefix("/").rpartition("/")
         self._labels = (service, name)

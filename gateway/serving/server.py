@@ -21,6 +21,7 @@ from gateway.serving.environment import split_address
 from gateway.serving.guard import build_guard
 from gateway.serving.interceptor import CallInterceptor
 from gateway.serving.listening import require_free
+from gateway.serving.memory import give_memory_back
 from gateway.serving.metrics import MetricsEndpoint
 from gateway.serving.served_method import Hooks
 from gateway.serving.settings import MIB, ServingSettings
@@ -107,10 +108,12 @@ async def running(settings: ServingSettings, mount: Mount, name: str = "pod") ->
             reflection_pb2_grpc.add_ServerReflectionServicer_to_server(described, server)
             await server.start()
             await checks.set("", SERVING)
+            trimming = asyncio.create_task(give_memory_back())
             try:
                 metrics_host, _ = split_address(settings.metrics_address)
                 yield RunningPod(f"{host}:{bound}", f"{metrics_host}:{metrics.port}", admin_address, health_address)
             finally:
+                trimming.cancel()
                 await checks.enter_graceful_shutdown()
                 await asyncio.sleep(settings.drain_delay_s)
                 await server.stop(settings.grace_s)

@@ -15,19 +15,32 @@ _DRAIN_MESSAGES: Final = 1_000
 _QUIET_S: Final = 0.05
 
 
-class _Room:
-    """How much is being worked on: a number of messages, and their summed weight."""
+class BusyStreams:
+    """Streams of a service that have messages worked on; they share its limits equally.
 
-    def __init__(self, most_messages: int, most_weight: int) -> None:
+    Attributes:
+        count: how many.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+class _Room:
+    """How much of a stream is being worked on: a number of messages, and their summed weight."""
+
+    def __init__(self, most_messages: int, most_weight: int, busy: BusyStreams) -> None:
         self._most_messages, self._most_weight = most_messages, most_weight
         self._messages = self._weight = 0
         self._freed = asyncio.Event()
+        self._busy = busy
 
     async def take(self, weight: int) -> None:
         """Wait until one more fits; one always fits into an empty room."""
-        while self._messages and (self._messages >= self._most_messages or self._weight + weight > self._most_weight):
+        while self._messages and not self._fits(weight):
             self._freed.clear()
             await self._freed.wait()
+        self._busy.count += not self._messages
         self._messages += 1
         self._weight += weight
 
@@ -35,7 +48,17 @@ class _Room:
         """Give back what one took."""
         self._messages -= 1
         self._weight -= weight
+        self._busy.count -= not self._messages
         self._freed.set()
+
+    def close(self) -> None:
+        """Give all back."""
+        self._busy.count -= bool(self._messages)
+        self._messages = 0
+
+    def _fits(self, weight: int) -> bool:
+        sharing = max(1, self._busy.count)
+        return self._messages < self._most_messages // sharing and self._weight + weight <= self._most_weight // sharing
 
 
 class Messages(AsyncIterator[Request]):
@@ -68,7 +91,7 @@ class Messages(AsyncIterator[Request]):
             async with asyncio.timeout(_DRAIN_S):
                 for _ in range(_DRAIN_MESSAGES):
                     async with asyncio.timeout(_QUIET_S):
-                        await anext(self)
+                        await Messages.__anext__(self)
 
     async def _take(self) -> tuple[Request, ...]:
         try:
@@ -95,10 +118,12 @@ async def in_order(
     weigh: Callable[[Request], int],
     most_messages: int,
     most_weight: int,
+    busy: BusyStreams | None = None,
 ) -> AsyncGenerator[Reply, None]:
     """Answer the messages of a stream, several at a time, and yield the replies in the messages' order.
 
-    A reply counts as being worked on until whoever iterates takes the next: a caller who does not read is not read.
+    A reply counts as being worked on until whoever iterates takes the next, and until then no other message is begun: a
+    caller who does not read is not read.
     The first failure ends it, after the replies to all earlier messages; whatever is under way is cancelled then.
 
     Args:
@@ -107,19 +132,23 @@ async def in_order(
         weigh: the size of a message, in any unit.
         most_messages: worked on at a time.
         most_weight: summed over the messages worked on; one message alone may weigh more.
+        busy: the streams that share both limits; None where it is this one alone.
 
     Raises:
         Exception: what `answer` or the stream raised.
     """
-    room = _Room(most_messages, most_weight)
+    room = _Room(most_messages, most_weight, busy or BusyStreams())
     under_way: asyncio.Queue[tuple[asyncio.Task[Reply], int] | None] = asyncio.Queue()
     tasks: set[asyncio.Task[Reply]] = set()
+    taken = asyncio.Event()
+    taken.set()
 
     async def read() -> None:
         try:
             async for request in undisturbed(requests):
                 weight = weigh(request)
                 await room.take(weight)
+                await taken.wait()
                 task = asyncio.ensure_future(answer(request))
                 tasks.add(task)
                 under_way.put_nowait((task, weight))
@@ -132,10 +161,13 @@ async def in_order(
             task, weight = entry
             reply = await task
             tasks.discard(task)
+            taken.clear()
             yield reply
+            taken.set()
             room.free(weight)
         await reader
     finally:
+        room.close()
         for left in (reader, *tasks):
             left.cancel()
         for left in (reader, *tasks):

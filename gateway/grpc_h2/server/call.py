@@ -11,11 +11,12 @@ import grpc
 
 from gateway.grpc_h2.compression import framed
 from gateway.grpc_h2.errors import Malformed, ReplyTooLarge
-from gateway.grpc_h2.link import CANCEL
+from gateway.grpc_h2.flow import MOST_UNREAD
+from gateway.grpc_h2.link import CANCEL, STREAM_WINDOW
 from gateway.grpc_h2.metadata import Metadata
 from gateway.grpc_h2.server.handling import Handling
 from gateway.grpc_h2.session_events import Headers
-from gateway.grpc_h2.wire import RESPONSE, Framed, MessageDecoder, prefix, status_headers
+from gateway.grpc_h2.wire import PREFIX_BYTES, RESPONSE, Framed, MessageDecoder, prefix, status_headers
 
 if TYPE_CHECKING:
     from gateway.grpc_h2.server.connection import Connection
@@ -49,6 +50,11 @@ class Call(Handling):
         self._stream_id = stream_id
         self._request: Framed | None = None
         self.began_s = monotonic()
+        # Bytes of the request: those that are kept, those without credit; whether a large message waits for a turn, or
+        # has it.
+        self._held_bytes = self._uncredited = 0
+        self._is_large = self._has_turn = False
+        self.fed_s: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         if timeout_s is not None:
             self._deadline_s = monotonic() + timeout_s
@@ -68,13 +74,17 @@ class Call(Handling):
             Malformed: it is none.
         """
         if self._inbox is not None:
-            return self._inbox.put(data)
-        self._messages.add(data)
-        if self._request is None:
-            self._request = self._messages.next_message()
-        if self._request is not None and self._messages.in_the_middle:
-            raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
-        return len(data)
+            more = self._inbox.put(data)
+        else:
+            self._messages.add(data)
+            if self._request is None:
+                self._request = self._messages.next_message()
+            if self._request is not None and self._messages.in_the_middle:
+                raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
+            self._uncredited += len(data)
+            more = self._credit()
+        self._weigh()
+        return more
 
     @property
     def waits_for_request(self) -> bool:
@@ -97,6 +107,23 @@ class Call(Handling):
             self._connection.require_room()
             self._start(self._request)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Bytes of its request and of its answer that are kept."""
+        return self._held_bytes + self._outbox.queued
+
+    def large_granted(self) -> None:
+        """The large message that has begun may be received."""
+        self._has_turn = True
+        if self._inbox is not None:
+            self._inbox.release()
+        else:
+            self._consumed(self._credit())
+
+    def large_stalled(self) -> None:
+        """The large message that has begun does not go on, while others wait for their turn."""
+        self.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "the request stood still while others waited")
+
     def body_sent(self, queued: int) -> None:
         """Part of the response was sent; `queued` bytes wait."""
         self._outbox.set(queued)
@@ -111,7 +138,7 @@ class Call(Handling):
 
     def refuse(self, code: grpc.StatusCode, details: str) -> None:
         """End it from outside, whatever its handler does."""
-        blocked = self._responded and not self._outbox.is_empty
+        blocked = self._responded and self._outbox.queued > 0
         self._finish(code, details, [])
         if blocked:
             # The status would wait behind what its caller does not read.
@@ -163,6 +190,9 @@ class Call(Handling):
         if self._task is not None:
             # Its place is free, whether its caller reads the answer or not.
             self._connection.count_served(-1)
+        self._messages.clear()
+        self._weigh()
+        self._release_turn()
         self._connection.ended(well=well)
         self._outbox.close()
         if self._inbox is not None:
@@ -173,6 +203,38 @@ class Call(Handling):
             self._tell_callbacks()
         else:
             self._task.add_done_callback(self._tell_callbacks)
+
+    def _weigh(self) -> None:
+        """Count what is kept of the request; ask for a turn for a large message."""
+        held_bytes = self._messages.buffered
+        if held_bytes != self._held_bytes:
+            change, self._held_bytes = held_bytes - self._held_bytes, held_bytes
+            self._connection.count_kept(change)
+        size = 0 if self._finished else self._messages.incomplete_size()
+        self.fed_s = monotonic() if size else None
+        if size > STREAM_WINDOW - PREFIX_BYTES and not self._is_large:
+            self._is_large = True
+            self._connection.server.large.want(self._connection, self, size)
+
+    def _credit(self) -> int:
+        """Bytes of a request of one message to give credit for."""
+        if self._messages.buffered > MOST_UNREAD and not self._has_turn:
+            return 0
+        credit, self._uncredited = self._uncredited, 0
+        return credit
+
+    def _release_turn(self) -> None:
+        if self._is_large:
+            self._is_large = self._has_turn = False
+            self._connection.server.large.release(self._connection, self)
+
+    def next_wanted(self) -> None:
+        """See `Handling`: the next message may have its turn."""
+        self._release_turn()
+        self._weigh()
+
+    def _may_grow(self) -> bool:
+        return self._has_turn
 
     def _run_out(self) -> None:
         if self._finished:

@@ -15,6 +15,7 @@ import grpc
 from gateway.grpc_h2.errors import Malformed
 from gateway.grpc_h2.link import CLOSED_WITHIN_S, Link
 from gateway.grpc_h2.metadata import metadata_of
+from gateway.grpc_h2.server.budget import STREAM_BYTES
 from gateway.grpc_h2.server.call import Call
 from gateway.grpc_h2.server.identity import auth_context_of, names_of
 from gateway.grpc_h2.server.inflation import Inflation
@@ -31,7 +32,7 @@ _ENHANCE_YOUR_CALM: Final = 11
 # From a call's headers to the end of its request, where that is one message.
 _REQUEST_WITHIN_S: Final = 30.0
 # With more bytes of answers waiting on a connection, no call of it is begun.
-_MOST_UNREAD_BYTES: Final = 32 * 1024 * 1024
+_MOST_UNREAD_BYTES: Final = 16 * 1024 * 1024
 # A connection that is told to begin nothing more, and whose peer never answers that.
 _NOTICE_S: Final = 1.0
 
@@ -46,7 +47,10 @@ class Connection(Link):
         self._tls: ssl.SSLObject | None = None
         self.peer_identities: list[bytes] | None = None
         self.peer_identity_key: str | None = None
-        self.inflation = Inflation()
+        self.inflation = Inflation(self, server.inflations, server.max_message_bytes)
+        # What the server's budget counts for this connection, and the part of it that waits to be sent.
+        self.kept_bytes = 0
+        self._queued_bytes = 0
         # Calls whose handler runs; others wait for the rest of their request.
         self.served = 0
         self._calls: dict[int, Call] = {}
@@ -79,6 +83,7 @@ class Connection(Link):
         for call in list(self._calls.values()):
             call.closed()
         self._calls.clear()
+        self.count_kept(-self.kept_bytes)
         self.server.connection_ended()
 
     # Session
@@ -98,8 +103,11 @@ class Connection(Link):
             self._refuse(stream_id, error)
             return
         self._calls[stream_id] = call
+        self.count_kept(STREAM_BYTES)
         self.tally.begin()
         self.server.tally.begin()
+        if self.tally.under_way == 1:
+            self.server.active_connections += 1
         call.begin()
 
     def body_received(self, stream_id: int, data: bytes) -> None:
@@ -129,6 +137,8 @@ class Connection(Link):
         """Count a call that has ended."""
         self.tally.end(well=well)
         self.server.tally.end(well=well)
+        if not self.tally.under_way:
+            self.server.active_connections -= 1
 
     def count_served(self, change: int) -> None:
         """A handler begins (1), or its call has ended (-1)."""
@@ -141,7 +151,7 @@ class Connection(Link):
         Raises:
             Malformed: there is no room.
         """
-        if self.server.is_full_for(self.served):
+        if self.server.is_full_for(self.served, self.tally.under_way):
             raise Malformed(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many calls are under way")
         if self.queued_bytes > _MOST_UNREAD_BYTES:
             raise Malformed(
@@ -159,9 +169,48 @@ class Connection(Link):
         """Forget a call whose stream is closed."""
         del code
         if (call := self._calls.pop(stream_id, None)) is not None:
+            self.count_kept(-STREAM_BYTES)
             call.closed()
         if self._closing and not self._calls:
             self.flush_soon()
+
+    def count_kept(self, change: int) -> None:
+        """Count bytes that this connection has the server keep, or keep no more."""
+        self.server.budget.change(self, change)
+
+    def shrink_to(self, level: float) -> None:
+        """End the calls for which most is kept, until no more than so many bytes are."""
+        left = self.kept_bytes
+        for stream_id, call in sorted(self._calls.items(), key=lambda item: item[1].kept_bytes, reverse=True):
+            if left <= level:
+                break
+            left -= call.kept_bytes + STREAM_BYTES
+            if call.done():
+                self.reset(stream_id, _ENHANCE_YOUR_CALM)
+            else:
+                call.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server keeps too much for this connection")
+        if self._paused:
+            # What is written frees nothing, for the peer does not read.
+            self.abort()
+        self.flush_soon()
+
+    def send(self, stream_id: int, head: bytes, data: bytes) -> int:
+        """Queue part of a body; see `Session`."""
+        queued = super().send(stream_id, head, data)
+        self._count_queued()
+        return queued
+
+    def _flush(self) -> None:
+        super()._flush()
+        self._count_queued()
+
+    def _count_queued(self) -> None:
+        if self._transport is None:
+            return
+        queued_bytes = self.queued_bytes + self._transport.get_write_buffer_size()
+        if queued_bytes != self._queued_bytes:
+            change, self._queued_bytes = queued_bytes - self._queued_bytes, queued_bytes
+            self.count_kept(change)
 
     def ping_received(self) -> None:
         """Count pings that come too often, and end the connection of a peer that goes on."""

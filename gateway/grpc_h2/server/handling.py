@@ -56,7 +56,7 @@ class Handling(Context):
         self._messages = messages
         self._parse = handler.request_deserializer
         self._serialise = handler.response_serializer
-        self._inbox = Inbox(self._consumed, messages) if handler.request_streaming else None
+        self._inbox = Inbox(self._consumed, messages, self._may_grow) if handler.request_streaming else None
         self._requests = None if self._inbox is None else _Requests(self, self._inbox)
 
     async def read(self) -> Any:
@@ -92,6 +92,9 @@ class Handling(Context):
             self._fail()
         else:
             self._finish(status_code(self._code), self._details, self._trailing_headers)
+        finally:
+            # Its traceback holds the request, and the call holds it: a cycle, which Python finds late.
+            self._aborted = None
 
     async def _handle(self, request: Any) -> None:
         answered = self._answer(request, self)
@@ -125,6 +128,14 @@ class Handling(Context):
         """End it from outside, whatever its handler does."""
 
     @abstractmethod
+    def next_wanted(self) -> None:
+        """The handler of a stream is done with a message, and asks for the next."""
+
+    @abstractmethod
+    def _may_grow(self) -> bool:
+        """Whether the message that has begun may be received, however large it is."""
+
+    @abstractmethod
     def _consumed(self, size: int) -> None:
         """So many bytes of the request were read."""
 
@@ -138,6 +149,7 @@ class _Requests(AsyncIterator[Any]):
 
     async def __anext__(self) -> Any:
         try:
+            self._call.next_wanted()
             return await self._call._parsed(await anext(self._inbox))  # noqa: SLF001  # two halves of one thing
         except Malformed as error:
             self._call.refuse(error.code, error.details)

@@ -14,12 +14,14 @@ import grpc
 
 from gateway.grpc_h2.link import CLOSED_WITHIN_S
 from gateway.grpc_h2.metadata import Metadata
+from gateway.grpc_h2.server.budget import Budget
 from gateway.grpc_h2.server.connection import Connection
+from gateway.grpc_h2.server.large_messages import LargeMessages
 from gateway.grpc_h2.tally import Tally
 
 _BACKLOG: Final = 1024
-# A connection with less than one part in so many of all places has few.
-_FEW_SHARE: Final = 32
+# Requests that are not whole yet take no place; so many of them there may be for each place.
+_UNFINISHED_A_PLACE: Final = 4
 # For the last words of a server that stops.
 _FAREWELL_S: Final = 1.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -38,6 +40,10 @@ class Server:
         connections: open ones.
         tally: of all its calls.
         served: calls whose handler runs.
+        active_connections: those with calls that have not ended.
+        budget: of the bytes that are kept for connections.
+        large: turns of large requests.
+        inflations: turns of requests that are large once they are decompressed.
     """
 
     def __init__(
@@ -70,7 +76,9 @@ class Server:
         self.connections: set[Connection] = set()
         self.tally = Tally()
         self.accepted = 0
-        self.served = 0
+        self.served = self.active_connections = 0
+        self.budget = Budget(self.connections)
+        self.large, self.inflations = LargeMessages(), LargeMessages()
         self.is_stopping = False
         self._choose = choose
         self._max_calls = max_calls
@@ -156,16 +164,22 @@ class Server:
 
     # What connections ask.
 
-    def is_full_for(self, served: int) -> bool:
-        """Whether a connection that has so many calls served gets no place for another one.
+    def is_full_for(self, served: int, under_way: int) -> bool:
+        """Whether a connection gets no place for another call.
 
-        The last quarter of the places is kept for connections that have few; with fewer than 32 places, none is.
+        Once all are taken, only connections with less than an equal share get one.
+
+        Args:
+            served: calls of the connection whose handler runs.
+            under_way: the same, and those whose request is not whole.
         """
         if self._max_calls is None:
             return False
-        few = self._max_calls // _FEW_SHARE
-        kept = self._max_calls // 4 if few and served >= few else 0
-        return self.served >= self._max_calls - kept
+        sharing = max(1, self.active_connections)
+        most_under_way = self._max_calls * _UNFINISHED_A_PLACE
+        return (self.served >= self._max_calls and served >= self._max_calls // sharing) or (
+            self.tally.under_way >= most_under_way and under_way >= most_under_way // sharing
+        )
 
     def handler(self, method: str, metadata: Metadata) -> Handler | None:
         """What serves a call; None where there is no such method."""

@@ -142,22 +142,27 @@ async def test_who_is_not_read_cannot_write():
         assert len(await call) == 1_000 * 10_001 - 1
 
 
-async def test_what_nobody_read_holds_up_nobody_else():
-    async with calling() as (channel, _):
-        for _ in range(60):
-            call = channel.stream_unary(GATHER)()
-            for _ in range(5):
-                await call.write(b"x" * 100_000)
-            await asyncio.sleep(0.01)
-            call.cancel()
-        # 30 MB were left unread, and the connection's window is 16.
-        body = b"x" * 4_000_000
-        assert await channel.unary_unary(ECHO)(body, timeout=10) == body
+async def test_what_nobody_reads_holds_up_nobody_else():
+    async with serving() as (port, handlers, _), wire.raw(port) as (reader, writer):
+        # A connection's window would be used up by 20 MB that no handler reads.
+        for stream in range(1, 401, 2):
+            writer.write(wire.request(stream, GATHER.encode(), end=False))
+            writer.write(wire.frame(wire.DATA, stream=stream, payload=wire.message(b"x" * 16_000)) * 4)
+            await writer.drain()
+        writer.write(wire.frame(wire.SETTINGS, 1))
+        await until(lambda: handlers.happened["gathering"] == 200)
+        for stream in range(1, 401, 2):
+            writer.write(wire.frame(wire.DATA, stream=stream, payload=wire.message(b"x" * 16_000)) * 4)
+            await writer.drain()
+        writer.write(wire.request(401, ECHO.encode(), body=wire.message(b"x" * 10_000)))
+        async with asyncio.timeout(20):
+            while not any(frame[2] == 401 for frame in await wire.frames(reader, until=wire.DATA)):
+                pass
 
 
 async def test_bombs_are_opened_one_by_one():
     bomb = gzip.compress(bytes(16_000_000))
-    body = wire.message(bomb, compressed=1) * 20
+    body = wire.message(bomb, compressed=1) * 8
     async with serving() as (port, handlers, server), wire.raw(port) as (reader, writer):
         # What the server allows counts from here on.
         await wire.frames(reader, until=wire.SETTINGS)
@@ -171,7 +176,7 @@ async def test_bombs_are_opened_one_by_one():
         assert _resident_mb() - before < 100
         handlers.go.set()
         writer.write(wire.frame(wire.DATA, wire.END_STREAM, 1))
-        # 320 MB in one reply are too much to send.
+        # 128 MB in one reply are too much to send.
         assert (await wire.frames(reader, until=wire.HEADERS))[-1][2] == 1
 
 
@@ -434,21 +439,30 @@ async def test_streams_begun_and_broken_off_without_end():
         assert handlers.happened["cancelled"] < 20_000
 
 
-async def test_one_connection_cannot_take_all_places():
+async def test_one_connection_cannot_take_the_others_share():
     async with serving(max_calls=64) as (port, handlers, _server):
         options = (("grpc.use_local_subchannel_pool", 1),)
         async with (
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as greedy,
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as modest,
         ):
-            waiting = [asyncio.ensure_future(greedy.unary_unary(WAIT)(b"", timeout=20)) for _ in range(64)]
-            await until(lambda: handlers.happened["waiting"] == 48)
+            waiting = [asyncio.ensure_future(greedy.unary_unary(WAIT)(b"", timeout=20)) for _ in range(80)]
+            await until(lambda: handlers.happened["waiting"] == 64)
             await asyncio.wait(waiting, return_when=asyncio.FIRST_EXCEPTION)
             assert await modest.unary_unary(ECHO)(b"fine", timeout=20) == b"fine"
             handlers.go.set()
             ended = await asyncio.gather(*waiting, return_exceptions=True)
         refused = [error.code() for error in ended if isinstance(error, grpc.aio.AioRpcError)]
         assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 16
+
+
+async def test_one_connection_cannot_begin_more_requests_than_its_share():
+    async with serving(max_calls=4) as (port, _, server), wire.raw(port) as (_reader, writer):
+        writer.write(b"".join(wire.request(stream, ECHO.encode(), end=False) for stream in range(1, 401, 2)))
+        await until(lambda: server.tally.started == 200)
+        assert server.tally.under_way == 16
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary(ECHO)(b"fine", timeout=20) == b"fine"
 
 
 async def test_requests_that_are_never_finished_take_no_place():

@@ -5,7 +5,7 @@ import asyncio
 
 import pytest
 
-from gateway.serving.streams import in_order
+from gateway.serving.streams import BusyStreams, in_order
 
 
 class Source:
@@ -117,3 +117,43 @@ async def test_whoever_stops_iterating_leaves_nothing_running():
     await replies.aclose()
     await settle()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_streams_share_the_limits_and_each_may_have_one_message():
+    busy, gate = BusyStreams(), asyncio.Event()
+
+    async def answer(number):
+        await gate.wait()
+        return number
+
+    sources = [Source(range(20)) for _ in range(8)]
+    seen = [[] for _ in sources]
+    reading = [
+        asyncio.ensure_future(read(answered(source, answer, most_messages=16, busy=busy), replies))
+        for source, replies in zip(sources, seen, strict=True)
+    ]
+    await settle()
+    # The first took some before the others were there; one more is read than begun.
+    assert busy.count == 8
+    assert sum(source.taken for source in sources) <= 16 + 2 * 8
+    gate.set()
+    await asyncio.gather(*reading)
+    assert seen == [list(range(20))] * 8
+    assert busy.count == 0
+
+
+async def test_a_stream_whose_replies_are_not_taken_begins_nothing_more():
+    source = Source(range(20))
+
+    async def answer(number):
+        return number
+
+    replies = answered(source, answer, most_messages=16)
+    assert await anext(replies) == 0
+    await settle()
+    taken = source.taken
+    assert taken < 20
+    assert await anext(replies) == 1
+    await settle()
+    assert source.taken <= taken + 2
+    await replies.aclose()
