@@ -102,8 +102,8 @@ bench-peers: models ## measure other model servers beside ours, each in its own 
 	$(BIN)/python -m bench.peers measure
 	$(BIN)/python -m bench.peers page
 
-bench-transports: models ## measure gRPC's two transports, and attacks on each: docs/benchmarks/transports.md (half an hour)
-	$(BIN)/python -m bench.transports
+bench-transports: models ## measure gRPC's two transports, and attacks on each: docs/benchmarks/transports.md (SECONDS_EACH=10; 40 minutes)
+	$(BIN)/python -m bench.transports $(or $(SECONDS_EACH),10)
 
 overload: models ## five times more calls than a pod can answer: docs/benchmarks/overload.md (minutes)
 	$(BIN)/python -m bench.overload

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """gRPC's two transports side by side: what a call costs, and what attacks do. `make bench-transports`.
 
-The same pods run twice, once with each transport; contenders take turns. Attacks are those of
-tests/reliability/test_hostile_connections.py, which writes one line of figures each.
+The same pods run twice, once with each transport; contenders take turns. Attacks are those of `make attacks`.
 """
 
 import asyncio
@@ -12,9 +11,7 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -190,38 +187,28 @@ async def _costs() -> str:
 
 
 def _attacks(transport: str, seconds: float) -> dict[tuple[str, str], str]:
-    """A line of figures by pod and attack."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        environment = os.environ | {_VARIABLE: transport, "ORRERY_TEST_ATTACK_S": f"{seconds:g}"}
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            f"--junitxml={report}",
-            "tests/reliability/test_hostile_connections.py",
-        ]
-        subprocess.run(command, cwd=_ROOT, env=environment, check=False)  # noqa: S603  # our own command
-        found = {}
-        for case in ET.parse(report).iter("testcase"):  # noqa: S314  # our own report
-            broken = "" if case.find("failure") is None else " (**not held**)"
-            for entry in case.iter("property"):
-                place, _, figures = (entry.get("value") or "").partition(": ")
-                pod, _, name = place.partition(" ")
-                found[name, pod] = figures + broken
+    """What each attack did to a bystander, by the attack and the pod."""
+    command = [sys.executable, "-m", "tests.bystander", f"{seconds:g}"]
+    environment = os.environ | {_VARIABLE: transport}
+    ended = subprocess.run(command, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603  # our own command
+    found = {}
+    for line in ended.stdout.splitlines():
+        sys.stdout.write(f"{transport} {line}\n")
+        name, pod, outcome = line.split(maxsplit=2)
+        found[name, pod] = outcome
     return found
 
 
 def _attack_table(seconds: float) -> str:
     found = {transport: _attacks(transport, seconds) for transport in TRANSPORTS}
-    places = sorted({place for figures in found.values() for place in figures})
-    rows = [(name, pod, *(found[transport].get((name, pod), "") for transport in TRANSPORTS)) for name, pod in places]
+    rows = [
+        (name, pod, *(found[transport][name, pod] for transport in TRANSPORTS)) for name, pod in found[TRANSPORTS[0]]
+    ]
     return markdown(("attack", "on", *TRANSPORTS), rows)
 
 
 def _main() -> None:
-    seconds = float(os.environ.get("ORRERY_TEST_ATTACK_S", "10"))
+    seconds = float(sys.argv[1]) if sys.argv[1:] else 10.0
     before = " / ".join(f"{value:.1f}" for value in os.getloadavg())
     where = (
         f"{dt.datetime.now(dt.UTC).date()}; {len(os.sched_getaffinity(0))} cores for all pods and the generator"

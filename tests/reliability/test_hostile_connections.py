@@ -11,6 +11,7 @@ import pytest
 
 from tests.attacks import ATTACKS
 from tests.bystander import KEPT_MB, measure, running_pods
+from tests.transports import OWN
 
 # The attacks that `make test` tries, on a front.
 SHORT = ("call_resets", "bombs", "unread_streams", "half_messages")
@@ -25,6 +26,7 @@ def pods(tmp_path_factory):
         yield running
 
 
+@OWN
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc to read memory from: Linux alone has it")
 @pytest.mark.parametrize("pod", ["front", pytest.param("anomaly", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
