@@ -24,11 +24,14 @@ from gateway.serving import metrics as serving_metrics
 from gateway.serving import server
 from gateway.simulation import app as simulation_app
 from gateway.simulation import metrics
+from gateway.simulation.bodies import Body
+from gateway.simulation.branch import heliocentric
 from gateway.simulation.settings import SimulationSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
 from tests.objects import eros
 from tests.pods import ANYWHERE, running_anomaly
+from tests.unit.simulation import made
 
 WORKERS = 2
 EXTRA_S = 1.0
@@ -57,17 +60,13 @@ SMALL = v1.SimulateRequest(scenario=v1.Scenario(object=elements(), duration_days
 
 def satellite(fidelity):
     """A hundred years around Earth: hours of work that nobody can divide into jobs."""
-    earth = (0.17713, 0.88743, 0.38471)
+    start = heliocentric(made.beside(Body.EARTH, (0, 7000, 0), (7.5, 0, 0)), made.START_D)
+    names = ("x_au", "y_au", "z_au", "vx_au_d", "vy_au_d", "vz_au_d")
     state = v1.StateVector(
-        epoch_tdb_jd=2451545.0 - 0.0,
-        x_au=-earth[0] - 0.0005,
-        y_au=0.9672417,
-        z_au=-0.0000039,
-        vx_au_d=-0.0172,
-        vy_au_d=-0.0038,
-        vz_au_d=0.0,
-        frame=v1.FRAME_ECLIPTIC,
+        epoch_tdb_jd=2451545.0 + made.START_D,
+        frame=v1.FRAME_ECLIPTIC_J2000,
         origin=v1.ORIGIN_SUN,
+        **dict(zip(names, start.tolist(), strict=True)),
     )
     return v1.SimulateRequest(
         scenario=v1.Scenario(object=v1.NearEarthObject(state=state), duration_days=36_525.0, fidelity=fidelity)
