@@ -30,7 +30,7 @@ PERIOD_S, DEADLINE_S = 0.1, 3.0
 # A pod gives memory back so long after an attack at the latest.
 CALM_S = 12.0
 # What a pod may keep of an attack's memory: caches of the allocator and of Python.
-KEPT_MB = 30.0
+KEPT_MB = 40.0
 
 Pods = dict[str, tuple[int, int]]
 """Ports and process ids, by the pod's name."""

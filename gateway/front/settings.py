@@ -22,6 +22,8 @@ class FrontSettings(QuotaSettings, ServingSettings):
 
     address: ListenAddress = "127.0.0.1:50051"
     metrics_address: ListenAddress = "127.0.0.1:9101"
+    maximum_concurrent_rpcs: int = Field(default=2048, ge=1)
+    max_concurrent_streams: int = Field(default=1024, ge=1)
 
     model_server_address: str = Field(
         default="127.0.0.1:8500",

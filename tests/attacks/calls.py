@@ -71,7 +71,7 @@ async def unread_streams(peer: Peer) -> AsyncIterator[bytes]:
     yield b"".join(wire.request(stream, STREAM, end=False) for stream in ids)
     # As much as the windows take; the server's credit is not read either.
     for stream in ids:
-        yield data(stream, (body * 4)[: peer.credit(stream)])
+        yield data(stream, (body * 4)[:250_000])
     await asyncio.sleep(3600)
 
 
@@ -121,14 +121,14 @@ async def half_messages(peer: Peer) -> AsyncIterator[bytes]:
 async def large_unfinished(peer: Peer) -> AsyncIterator[bytes]:
     """Calls that announce 15 MB and send all that the server's windows take, with an end that never comes."""
     ids = [peer.stream() for _ in range(50)]
+    body, sent = struct.pack(">BI", 0, 15_000_000) + bytes(14_900_000), dict.fromkeys(ids, 0)
     for stream in ids:
-        yield wire.request(stream, UNARY, end=False) + data(stream, struct.pack(">BI", 0, 15_000_000))
-    left = dict.fromkeys(ids, 14_900_000)
+        yield wire.request(stream, UNARY, end=False)
     while True:
         for stream in ids:
-            size = min(left[stream], peer.credit(stream))
-            left[stream] -= size
-            yield data(stream, bytes(size))
+            size = min(len(body) - sent[stream], peer.credit(stream))
+            yield data(stream, body[sent[stream] : sent[stream] + size])
+            sent[stream] += size
         await asyncio.sleep(0.02)
 
 
