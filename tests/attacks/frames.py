@@ -139,7 +139,7 @@ ATTACKS = {
     "trailer_flood": Attack(trailer_flood),
     "empty_frames": Attack(empty_frames, breaks_rules=True),
     "pings": Attack(pings, reads=False, breaks_rules=True),
-    "settings": Attack(settings, reads=False, breaks_rules=True),
+    "settings": Attack(settings, reads=False),
     "priorities": Attack(priorities),
     "window_updates": Attack(window_updates),
     "table_sizes": Attack(table_sizes),

@@ -19,7 +19,7 @@ MOST_BYTES: Final = 48 * _MIB
 MOST_OF_CONNECTION: Final = 32 * _MIB
 """Of one of them."""
 
-STREAM_BYTES: Final = 4096
+STREAM_BYTES: Final = 12 * 1024
 """What an open stream counts for besides its bytes."""
 
 # Once it is used up, so much of it is freed at a time.
