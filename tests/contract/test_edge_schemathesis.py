@@ -59,9 +59,8 @@ def test_the_edge_keeps_what_its_document_says(case, stack):
     except ChunkedEncodingError:
         assert is_stream(case)
         return
-    if reply.request.method == "QUERY":
-        # Envoy's parser does not know this one, and refuses it before any filter could say 405 or why.
-        assert reply.status_code == 400
+    if reply.request.method == "QUERY" and reply.status_code == 400:
+        # Envoy's parser does not always know this one, and then refuses it before any filter could say 405 or why.
         return
     left_out = {checks.not_a_server_error} if reply.status_code == 504 else set()
     case.validate_response(reply, checks=[check for check in CHECKS if check not in left_out])

@@ -71,8 +71,8 @@ def legs_of(asked, went, stop_d):
     if before:
         yield before, to_start
         yield travelled(at_stop, stop_d, epoch_d, forces), to_start
-    pushed = went.changed_d == stop_d
-    after = travelled(barycentric(went.state_after_changes, stop_d) if pushed else at_stop, stop_d, end_d, forces)
+    pushed = went.after_changes.get(stop_d)
+    after = travelled(at_stop if pushed is None else barycentric(pushed, stop_d), stop_d, end_d, forces)
     if after:
         by_stop = [(stop_d, at_stop), *to_start]
         yield after, by_stop
