@@ -53,7 +53,7 @@ serve: models ## start everything and stay up; Ctrl-C drains
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2
 
 test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what was left out
-	@echo "Some 3,000 tests in 2 processes: 3 to 6 minutes on 2 idle cores. make test-all runs the others too."
+	@echo "Some 4,500 tests in 2 processes: 8 to 10 minutes on 2 idle cores. make test-all runs the others too."
 	@$(PYTEST) -m "not long"
 	@echo "Once more with gRPC's own transport: what is marked."
 	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "transport and not long"

@@ -9,6 +9,9 @@ import time
 import pytest
 
 from tests.pods import PROJECT_ROOT
+from tests.transports import OWN
+
+pytestmark = OWN
 
 # For both sides together.
 FUZZ_S = float(os.environ.get("ORRERY_TEST_FUZZ_S", "600"))
