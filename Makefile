@@ -51,6 +51,8 @@ serve: models ## start everything and stay up; Ctrl-C drains
 	@$(BIN)/python -m gateway up
 
 PYTEST := $(BIN)/python -m pytest --quiet --numprocesses 2
+# They hold an idle machine to a bound.
+ALONE := tests/reliability/test_hostile_connections.py tests/reliability/test_turns.py
 
 test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what was left out
 	@echo "Some 4,500 tests in 2 processes: 8 to 10 minutes on 2 idle cores. make test-all runs the others too."
@@ -60,9 +62,11 @@ test: models $(TRITON_CLIENT) ## test with what pip brings (minutes); lists what
 
 test-all: asteroid-kernel k8s-tools test ## make test, then what takes long or needs services (half an hour)
 	@echo "Now what takes long, and what needs services: some 22 minutes on 2 idle cores, ten of them fuzzing."
-	@$(PYTEST) -m long
+	@$(PYTEST) -m long $(ALONE:%=--ignore=%)
+	@echo "What needs the machine for itself: attacks, and turns between calls."
+	@$(BIN)/python -m pytest --quiet -m long $(ALONE)
 	@echo "Once more with gRPC's own transport: contract and reliability."
-	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "not transport or long" tests/contract tests/reliability
+	@ORRERY_GRPC_TRANSPORT=grpcio $(PYTEST) -m "not transport or long" tests/contract tests/reliability $(ALONE:%=--ignore=%)
 
 test-random: models ## the property tests alone, on new random examples, twenty times as many (half an hour)
 	$(BIN)/python -m pytest -m hypothesis --hypothesis-profile=random --timeout=3600 --numprocesses 2 --dist load

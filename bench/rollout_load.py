@@ -106,7 +106,8 @@ def kinds_of_calls(http: httpx.AsyncClient, channel: grpc.aio.Channel) -> dict[s
     async def lines() -> Any:
         reply = await http.post("/api/simulate/stream", json=_example("StreamSimulate"))
         reply.raise_for_status()
-        return "result" in json.loads(reply.text.splitlines()[-1])
+        *_, result, end = map(json.loads, reply.text.splitlines())
+        return "result" in result and end == {"complete": True}
 
     async def grpc_predict() -> Any:
         return (await predict(_message(v1.PredictRequest, "Predict"), timeout=_DEADLINE_S)).predictions

@@ -33,7 +33,8 @@ def pods(tmp_path_factory):
     "name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in ATTACKS]
 )
 def test_a_bystander_is_served(pods, name, pod):
-    outcome = measure(name, pods, pod, ATTACK_S)
+    # Peers that say nothing are cut off after 3 s.
+    outcome = measure(name, pods, pod, max(ATTACK_S, 4.0) if name == "silent" else ATTACK_S)
     assert set(outcome.ended) == {"OK"}, outcome
     assert max(outcome.grown_mb.values()) < MOST_GROWTH_MB, outcome
     assert outcome.kept_mb < KEPT_MB, outcome
