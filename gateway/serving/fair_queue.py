@@ -173,6 +173,13 @@ class FairQueue(Generic[T]):
             if self._callers.used_s[gone] <= self._callers.now_s:
                 del self._callers.used_s[gone]
 
+    def has_ahead_of(self, caller: Hashable, most_s: float) -> bool:
+        """Whether more than so many seconds of work are expected before new short work of a caller.
+
+        Asked for every call, so `ahead_of` is only reckoned where all that waits is more.
+        """
+        return sum(turn.expected_s for turn in self._waiting) > most_s and self.ahead_of(caller) > most_s
+
     def ahead_of(self, caller: Hashable) -> float:
         """Seconds of work that are expected to be given out before new short work of a caller."""
         imagined = self._copy()

@@ -142,7 +142,7 @@ class Turns:
         """
         latest_s = inf if timeout_s is None else time.monotonic() + _WAITED_SHARE * timeout_s
         work = _Work(pieces, caller, latest_s)
-        if timeout_s is not None and self._queue.ahead_of(caller) / self.threads > timeout_s:
+        if timeout_s is not None and self._queue.has_ahead_of(caller, timeout_s * self.threads):
             metrics.OVERLOAD_REFUSED.inc()
             raise come_back_later()
         self._put(work)

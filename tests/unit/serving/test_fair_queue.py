@@ -137,6 +137,9 @@ def test_what_is_ahead_of_a_newcomer_is_what_is_given_out_before_it():
     assert queue.ahead_of("c") == pytest.approx(5.0, abs=1.0)
     assert len(queue) == 8
     assert queue.ahead_of("e") <= 2.0
+    for caller in ("a", "c", "e"):
+        for most_s in (-1.0, 0.0, 1.0, 4.0, 20.0):
+            assert queue.has_ahead_of(caller, most_s) == (queue.ahead_of(caller) > most_s)
 
 
 def test_everything_comes_out_once_and_in_order_within_its_request():
