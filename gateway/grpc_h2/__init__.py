@@ -5,8 +5,8 @@ Both ends have a `link` (a `session` of HTTP/2 over a transport), read and write
 back-pressure (`flow`). `server/` serves calls, `client/` makes them.
 """
 
-from gateway.grpc_h2.client import Call, Channel
+from gateway.grpc_h2.client import Channel
 from gateway.grpc_h2.errors import InvalidMetadata, MessageTooLarge, ReplyTooLarge, TooMuchMetadata
 from gateway.grpc_h2.server import Server
 
-__all__ = ["Call", "Channel", "InvalidMetadata", "MessageTooLarge", "ReplyTooLarge", "Server", "TooMuchMetadata"]
+__all__ = ["Channel", "InvalidMetadata", "MessageTooLarge", "ReplyTooLarge", "Server", "TooMuchMetadata"]

@@ -6,7 +6,9 @@ Where a stream or the connection has ended meanwhile, what is asked of it does n
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import ngh2
 from ngh2 import Configuration, Connection, Role, Setting
@@ -34,6 +36,7 @@ __all__ = (
     "Event",
     "GoAwayReceived",
     "Header",
+    "Limits",
     "PingAcknowledged",
     "PingReceived",
     "ProtocolError",
@@ -60,20 +63,30 @@ class ProtocolError(Exception):
     """The peer has broken a rule of HTTP/2, and the connection cannot be used any more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one side of a connection takes.
+
+    Attributes:
+        max_streams: concurrent streams that a client may open; unused on the client's side.
+        stream_window: received bytes of one stream that may wait for credit.
+        connection_window: the same for all streams together.
+        max_frame_bytes: largest frame that is accepted.
+        max_header_bytes: advertised limit of a header list (RFC 9113, section 6.5.2).
+    """
+
+    max_streams: int
+    stream_window: int
+    connection_window: int
+    max_frame_bytes: int
+    max_header_bytes: int
+
+
 class Engine:
     """HTTP/2 without I/O, for one connection."""
 
-    def __init__(
-        self,
-        *,
-        is_client: bool,
-        max_streams: int,
-        stream_window: int,
-        connection_window: int,
-        max_frame_bytes: int,
-        max_header_bytes: int,
-    ) -> None:
-        """Queue the SETTINGS frame; the arguments are those of `Session`."""
+    def __init__(self, limits: Limits, *, is_client: bool) -> None:
+        """Queue the SETTINGS frame."""
         self._connection = Connection(
             Role.CLIENT if is_client else Role.SERVER,
             Configuration(
@@ -85,13 +98,13 @@ class Engine:
         )
         self._connection.initiate_connection(
             {
-                **({Setting.ENABLE_PUSH: 0} if is_client else {Setting.MAX_CONCURRENT_STREAMS: max_streams}),
-                Setting.INITIAL_WINDOW_SIZE: stream_window,
-                Setting.MAX_FRAME_SIZE: max_frame_bytes,
-                Setting.MAX_HEADER_LIST_SIZE: max_header_bytes,
+                **({Setting.ENABLE_PUSH: 0} if is_client else {Setting.MAX_CONCURRENT_STREAMS: limits.max_streams}),
+                Setting.INITIAL_WINDOW_SIZE: limits.stream_window,
+                Setting.MAX_FRAME_SIZE: limits.max_frame_bytes,
+                Setting.MAX_HEADER_LIST_SIZE: limits.max_header_bytes,
             }
         )
-        self._connection.set_local_window_size(connection_window)
+        self._connection.set_local_window_size(limits.connection_window)
         self.events = self._connection.events
 
     # Input and output.
@@ -142,11 +155,7 @@ class Engine:
 
     def is_open(self, stream_id: int) -> bool:
         """Whether the stream exists in HTTP/2's terms: its headers were sent or received, and it is not closed."""
-        try:
-            self._connection.stream_remote_window_size(stream_id)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.stream_remote_window_size, stream_id)
 
     def is_sent(self, stream_id: int) -> bool:
         """Whether a complete response has left the queue; without credit from the peer its trailers wait."""
@@ -165,85 +174,57 @@ class Engine:
 
     def respond(self, stream_id: int, headers: Headers, *, only: bool) -> bool:
         """Send a response's headers."""
-        try:
-            self._connection.send_response(stream_id, headers, end_stream=only)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.send_response, stream_id, headers, end_stream=only)
 
     def send(self, stream_id: int, head: bytes, data: bytes) -> bool:
         """Queue part of a body, given in two pieces."""
-        try:
-            if len(data) <= _COPIED_BYTES:
-                self._connection.send_data(stream_id, head + data)
-            else:
-                self._connection.send_data(stream_id, head)
-                self._connection.send_data(stream_id, data)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        send = self._connection.send_data
+        if len(data) <= _COPIED_BYTES:
+            return _is_done(send, stream_id, head + data)
+        return _is_done(send, stream_id, head) and _is_done(send, stream_id, data)
 
     def end(self, stream_id: int, trailers: Headers | None) -> bool:
         """End our side of a stream, with trailers where there are any."""
-        try:
-            if trailers is None:
-                self._connection.end_stream(stream_id)
-            else:
-                self._connection.send_trailers(stream_id, trailers)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        if trailers is None:
+            return _is_done(self._connection.end_stream, stream_id)
+        return _is_done(self._connection.send_trailers, stream_id, trailers)
 
     def reset(self, stream_id: int, code: int) -> bool:
         """Reset a stream."""
-        try:
-            self._connection.reset_stream(stream_id, code)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.reset_stream, stream_id, code)
 
     def credit(self, stream_id: int, size: int) -> bool:
         """Allow the peer so many bytes more, on a stream and on the connection."""
-        try:
-            self._connection.acknowledge_received_data(size, stream_id)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.acknowledge_received_data, size, stream_id)
 
     # The connection.
 
     def ping(self) -> bool:
         """Send a PING."""
-        try:
-            self._connection.ping()
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.ping)
 
     def notify_shutdown(self) -> bool:
         """Send the first GOAWAY of a graceful shutdown."""
-        try:
-            self._connection.send_shutdown_notice()
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.send_shutdown_notice)
 
     def goaway(self) -> bool:
         """Refuse all streams that the peer opens from now on."""
-        try:
-            self._connection.send_goaway()
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.send_goaway)
 
     def terminate(self, code: int, reason: bytes) -> bool:
         """End the connection and all its streams."""
-        try:
-            self._connection.send_goaway(code, debug_data=reason)
-            self._connection.terminate_connection(code)
-        except ngh2.NGH2Error:
-            return False
-        return True
+        return _is_done(self._connection.send_goaway, code, debug_data=reason) and _is_done(
+            self._connection.terminate_connection, code
+        )
+
+
+def _is_done(do: Callable[..., Any], *args: Any, **options: Any) -> bool:
+    """Whether ngh2 did what it was asked; it refuses where a stream or the connection has ended."""
+    try:
+        do(*args, **options)
+    except ngh2.NGH2Error:
+        return False
+    return True
 
 
 def end_code(event: StreamClosed) -> int:

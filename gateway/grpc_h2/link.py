@@ -7,7 +7,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from gateway.grpc_h2.session import ProtocolError, Session
+from gateway.grpc_h2.session import Limits, ProtocolError, Session
 from gateway.grpc_h2.tally import NUMBERS, Tally
 from gateway.grpc_h2.turns import ANSWER_EVENTS_A_TURN, REQUEST_EVENTS_A_TURN, turns_of
 
@@ -50,14 +50,14 @@ class Link(Session, asyncio.Protocol):
             is_client: which side this is.
             max_streams: that a client may have open.
         """
-        super().__init__(
-            is_client=is_client,
+        limits = Limits(
             max_streams=max_streams,
             stream_window=STREAM_WINDOW,
             connection_window=_CONNECTION_WINDOW,
             max_frame_bytes=_MAX_FRAME_BYTES,
             max_header_bytes=_MAX_HEADER_BYTES,
         )
+        super().__init__(limits, is_client=is_client)
         self.number = next(NUMBERS)
         self.loop = loop
         self.peer = "unknown:"

@@ -16,6 +16,7 @@ from gateway.grpc_h2.engine import (
     Event,
     GoAwayReceived,
     Header,
+    Limits,
     PingAcknowledged,
     PingReceived,
     ProtocolError,
@@ -38,44 +39,21 @@ _CLOSED_QUEUED: Final = 128 * 1024
 # Of headers that are sent.
 _MAX_SENT_FIELDS: Final = 128
 
-__all__ = ("ProtocolError", "Session")
+__all__ = ("Limits", "ProtocolError", "Session")
 
 
 class Session(StreamTable):
     """HTTP/2 without I/O."""
 
-    def __init__(
-        self,
-        *,
-        is_client: bool,
-        max_streams: int,
-        stream_window: int,
-        connection_window: int,
-        max_frame_bytes: int,
-        max_header_bytes: int,
-    ) -> None:
+    def __init__(self, limits: Limits, *, is_client: bool) -> None:
         """Queue the SETTINGS frame.
 
         Args:
+            limits: of this side.
             is_client: which side this is.
-            max_streams: concurrent streams that a client may open; unused on the client's side.
-            stream_window: received bytes of one stream that may wait for `release_credit`.
-            connection_window: the same for all streams together.
-            max_frame_bytes: largest frame that is accepted.
-            max_header_bytes: advertised limit of a header list (RFC 9113, section 6.5.2).
         """
-        super().__init__(
-            Engine(
-                is_client=is_client,
-                max_streams=max_streams,
-                stream_window=stream_window,
-                connection_window=connection_window,
-                max_frame_bytes=max_frame_bytes,
-                max_header_bytes=max_header_bytes,
-            ),
-            is_client=is_client,
-        )
-        self._max_header_bytes = max_header_bytes
+        super().__init__(Engine(limits, is_client=is_client), is_client=is_client)
+        self._max_header_bytes = limits.max_header_bytes
         # Events that are not reported yet.
         self._pending: deque[Event] = deque()
         self._handlers: dict[type[Event], Callable[[Any], None]] = {

@@ -3,7 +3,7 @@
 
 import gzip
 
-from gateway.grpc_h2.session import Session
+from gateway.grpc_h2.session import Limits, Session
 from tests.raw_http2 import PREFACE, Frame, message, split
 
 ECHO, CHAT, GATHER, COUNT, WAIT = (f"/fuzz.Fuzz/{name}" for name in ("Echo", "Chat", "Gather", "Count", "Wait"))
@@ -15,14 +15,10 @@ CANCEL = 8
 
 
 def _session(*, is_client):
-    return Session(
-        is_client=is_client,
-        max_streams=100,
-        stream_window=2**20,
-        connection_window=2**24,
-        max_frame_bytes=2**17,
-        max_header_bytes=2**14,
+    limits = Limits(
+        max_streams=100, stream_window=2**20, connection_window=2**24, max_frame_bytes=2**17, max_header_bytes=2**14
     )
+    return Session(limits, is_client=is_client)
 
 
 def _ask(client, path, *bodies, more=(), end=True):

@@ -6,7 +6,6 @@ The way of a call: one of the `multi_callables` begins it; `call` makes one `att
 one has `ended` for good. `requests` and `replies` are what its caller writes and reads, `state` what it waits for.
 """
 
-from gateway.grpc_h2.client.call import Call
 from gateway.grpc_h2.client.channel import Channel
 
-__all__ = ["Call", "Channel"]
+__all__ = ["Channel"]

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
 
@@ -69,6 +69,10 @@ class StreamStreamCall(RequestStream, ReplyStream):
         self._begin_requests(requests)
 
 
+OneRequestCall = TypeVar("OneRequestCall", UnaryUnaryCall, UnaryStreamCall)
+RequestStreamCall = TypeVar("RequestStreamCall", StreamUnaryCall, StreamStreamCall)
+
+
 class _MultiCallable:
     def __init__(self, channel: Channel, method: Method) -> None:
         self._channel = channel
@@ -88,74 +92,63 @@ class _MultiCallable:
         return Options(timeout, metadata, wait_for_ready, compression)
 
 
-class UnaryUnaryMultiCallable(_MultiCallable):
+class _OfOneRequest(_MultiCallable, Generic[OneRequestCall]):
+    _kind: type[OneRequestCall]
+
+    def __call__(
+        self,
+        request: Any,
+        *,
+        timeout: float | None = None,
+        metadata: MetadataLike | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> OneRequestCall:
+        """Begin a call; see grpc.aio's class of this name. `timeout` is in seconds."""
+        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        return self._kind(self._channel, self._method, options, request)
+
+
+class _OfRequestStream(_MultiCallable, Generic[RequestStreamCall]):
+    _kind: type[RequestStreamCall]
+
+    def __call__(
+        self,
+        request_iterator: Requests | None = None,
+        timeout: float | None = None,
+        metadata: MetadataLike | None = None,
+        credentials: grpc.CallCredentials | None = None,
+        wait_for_ready: bool | None = None,
+        compression: grpc.Compression | None = None,
+    ) -> RequestStreamCall:
+        """Begin a call; see grpc.aio's class of this name. `timeout` is in seconds."""
+        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
+        return self._kind(self._channel, self._method, options, request_iterator)
+
+
+class UnaryUnaryMultiCallable(_OfOneRequest[UnaryUnaryCall]):
     """Makes calls of a method: one request, one reply."""
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: MetadataLike | None = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> UnaryUnaryCall:
-        """Begin a call; see `grpc.aio.UnaryUnaryMultiCallable`. `timeout` is in seconds."""
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
-        return UnaryUnaryCall(self._channel, self._method, options, request)
+    _kind = UnaryUnaryCall
 
 
-class UnaryStreamMultiCallable(_MultiCallable):
+class UnaryStreamMultiCallable(_OfOneRequest[UnaryStreamCall]):
     """Makes calls of a method: one request, a stream of replies."""
 
-    def __call__(
-        self,
-        request: Any,
-        *,
-        timeout: float | None = None,
-        metadata: MetadataLike | None = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> UnaryStreamCall:
-        """Begin a call; see `grpc.aio.UnaryStreamMultiCallable`. `timeout` is in seconds."""
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
-        return UnaryStreamCall(self._channel, self._method, options, request)
+    _kind = UnaryStreamCall
 
 
-class StreamUnaryMultiCallable(_MultiCallable):
+class StreamUnaryMultiCallable(_OfRequestStream[StreamUnaryCall]):
     """Makes calls of a method: a stream of requests, one reply."""
 
-    def __call__(
-        self,
-        request_iterator: Requests | None = None,
-        timeout: float | None = None,
-        metadata: MetadataLike | None = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> StreamUnaryCall:
-        """Begin a call; see `grpc.aio.StreamUnaryMultiCallable`. `timeout` is in seconds."""
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
-        return StreamUnaryCall(self._channel, self._method, options, request_iterator)
+    _kind = StreamUnaryCall
 
 
-class StreamStreamMultiCallable(_MultiCallable):
+class StreamStreamMultiCallable(_OfRequestStream[StreamStreamCall]):
     """Makes calls of a method: a stream of requests, a stream of replies."""
 
-    def __call__(
-        self,
-        request_iterator: Requests | None = None,
-        timeout: float | None = None,
-        metadata: MetadataLike | None = None,
-        credentials: grpc.CallCredentials | None = None,
-        wait_for_ready: bool | None = None,
-        compression: grpc.Compression | None = None,
-    ) -> StreamStreamCall:
-        """Begin a call; see `grpc.aio.StreamStreamMultiCallable`. `timeout` is in seconds."""
-        options = self._options(timeout, metadata, credentials, wait_for_ready, compression)
-        return StreamStreamCall(self._channel, self._method, options, request_iterator)
+    _kind = StreamStreamCall
 
 
 # For `isinstance` with grpc.aio's abstract classes.

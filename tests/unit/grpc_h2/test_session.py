@@ -4,7 +4,7 @@
 import pytest
 from ngh2.enums import ErrorCode
 
-from gateway.grpc_h2.session import ProtocolError, Session
+from gateway.grpc_h2.session import Limits, ProtocolError, Session
 from tests import raw_http2 as wire
 
 KIB = 1024
@@ -17,14 +17,14 @@ class Recorder(Session):
     """Keeps what its session reports."""
 
     def __init__(self, *, is_client, max_streams=100, stream_window=64 * KIB, connection_window=256 * KIB):
-        super().__init__(
-            is_client=is_client,
+        limits = Limits(
             max_streams=max_streams,
             stream_window=stream_window,
             connection_window=connection_window,
             max_frame_bytes=16 * KIB,
             max_header_bytes=16 * KIB,
         )
+        super().__init__(limits, is_client=is_client)
         self.headers, self.bodies, self.queued, self.closed = {}, {}, {}, {}
         self.ended, self.pings_acknowledged, self.goaways = [], 0, 0
 
