@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an impact on Earth does, put together from the way through the air, the ground, the blast and the heat."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -9,7 +8,7 @@ from typing import Final
 from gateway.neo.impact import airburst, blast, ground, thermal
 from gateway.neo.impact.domain import MEGATON_J, require
 from gateway.neo.impact.entry import Entry, enter
-from gateway.neo.impact.impactor import kinetic_energy_mt
+from gateway.neo.impact.impactor import kinetic_energy_mt, sphere_volume_m3
 
 DEFAULT_ANGLE_DEG: Final = 45.0
 """The most probable one (Shoemaker 1962)."""
@@ -105,7 +104,7 @@ def assess(
     way = enter(diameter_m, density_kg_m3, speed_km_s, angle_deg)
     for distance_km in distances_km:
         require(distance_km=distance_km)
-    mass_kg = density_kg_m3 * math.pi / 6.0 * diameter_m**3
+    mass_kg = density_kg_m3 * sphere_volume_m3(diameter_m)
     energy_mt = kinetic_energy_mt(mass_kg, speed_km_s)
     left_mt = kinetic_energy_mt(mass_kg, way.final_speed_km_s)
     bursts = way.burst_altitude_m is not None

@@ -123,7 +123,7 @@ def impactor_of(
         best_m = diameter_m or _sphere_diameter_m(mass_kg, density)
         diameters = best_m * (np.array([1.0]) if diameter_m else (density / densities) ** (1.0 / 3.0))
         # A mass and a diameter together are a density, whatever else was said of it.
-        density = mass_kg / _sphere_volume_m3(best_m)
+        density = mass_kg / sphere_volume_m3(best_m)
         require(diameter_m=best_m, density_kg_m3=density)
         size = "the given diameter" if diameter_m else f"density {density:g} kg/m3{assumed}"
         exact = Quantiles(mass_kg, mass_kg, mass_kg)
@@ -137,14 +137,15 @@ def impactor_of(
         source = f"H {absolute_magnitude_h:g}, {known}"
     else:
         raise InvalidImpactError((Violation("mass_kg", 0, "needs a mass, a diameter or an absolute magnitude"),))
-    mass = density * _sphere_volume_m3(best_m)
+    mass = density * sphere_volume_m3(best_m)
     require(diameter_m=best_m, mass_kg=mass)
     masses = np.multiply.outer(densities, np.pi / 6.0 * diameters**3).ravel()
     source = f"{source}, density {density:g} kg/m3{assumed}"
     return Impactor(best_m, density, mass, _quantiles(diameters), _quantiles(masses), source)
 
 
-def _sphere_volume_m3(diameter_m: float) -> float:
+def sphere_volume_m3(diameter_m: float) -> float:
+    """Volume of a sphere."""
     return math.pi / 6.0 * diameter_m**3
 
 

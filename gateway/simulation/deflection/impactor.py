@@ -3,9 +3,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from gateway.neo.impact.impactor import DEFAULT_ALBEDO, DEFAULT_DENSITY_KG_M3, diameter_of_h_m
+from gateway.neo.impact.impactor import DEFAULT_ALBEDO, DEFAULT_DENSITY_KG_M3, diameter_of_h_m, sphere_volume_m3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ def mass_of(
         source = f"H {absolute_magnitude_h:g}, albedo {p:g}{'' if albedo is not None else ' (assumed)'}, {source}"
     else:
         source = f"diameter {diameter_km:g} km, {source}"
-    return Mass(density * np.pi / 6.0 * (diameter_km * 1e3) ** 3, source)
+    return Mass(density * sphere_volume_m3(diameter_km * 1e3), source)
 
 
 def delta_v_km_s(

@@ -66,12 +66,18 @@ local function make_post(handle, headers, path)
   handle:body(true):setBytes(request)
 end
 
+-- What grpc-timeout says, in milliseconds; nil where it is not there or not in gRPC's form.
+local function timeout_ms(headers)
+  local digits, unit = (headers:get("grpc-timeout") or ""):match("^(%d+)([HMSmun])$")
+  return digits and #digits <= 8 and tonumber(digits) * UNITS_MS[unit] or nil
+end
+
 -- The front ends a call at its deadline. Envoy waits a little longer, so that a stream ends with the front's reason and is
 -- not cut off; a front that hangs does not hold the caller.
 local function outlast_deadline(headers)
-  local digits, unit = (headers:get("grpc-timeout") or ""):match("^(%d+)([HMSmun])$")
-  if not digits or #digits > 8 then return end
-  local wait_ms = math.min(tonumber(digits) * UNITS_MS[unit], LONGEST_MS) + BEYOND_DEADLINE_MS
+  local deadline_ms = timeout_ms(headers)
+  if not deadline_ms then return end
+  local wait_ms = math.min(deadline_ms, LONGEST_MS) + BEYOND_DEADLINE_MS
   headers:replace("x-envoy-upstream-rq-timeout-ms", ("%d"):format(wait_ms))
 end
 
@@ -80,10 +86,7 @@ local TIMEOUT_FORM = "must be 1 to 8 digits and a unit (H, M, S, m, u or n), as 
 -- Whether grpc-timeout is in gRPC's form, or not there. What is not goes no further: a front on grpcio (1.85) would refuse
 -- later timeouts of other callers as well, on the connection that they share.
 local function has_good_timeout(headers)
-  local value = headers:get("grpc-timeout")
-  if not value then return true end
-  local digits, unit = value:match("^(%d+)([HMSmun])$")
-  return digits ~= nil and #digits <= 8
+  return not headers:get("grpc-timeout") or timeout_ms(headers) ~= nil
 end
 
 function envoy_on_request(handle)
