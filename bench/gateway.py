@@ -10,7 +10,6 @@ import contextlib
 import datetime as dt
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -24,6 +23,7 @@ from google.protobuf import json_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from bench.pod import _free_address
+from bench.processes import settings_of_pods, started
 from bench.tables import markdown
 from gateway.front.tf_serving import TensorFlowServing
 from orrery.inference import v1
@@ -73,15 +73,7 @@ async def pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
     """Channels to running pods: two fronts, with and without the cache, and the echo, by name."""
     names = ("model-server", "anomaly", "front", "uncached")
     address = {name: _free_address() for name in (*names, "echo", "relay")}
-    common = {
-        "ORRERY_MODEL_SERVER_ADDRESS": address["model-server"],
-        "ORRERY_MODEL_SERVER_STATUS_ADDRESS": _free_address(),
-        "ORRERY_ANOMALY_ADDRESS": address["anomaly"],
-        "ORRERY_ANOMALY_METRICS_ADDRESS": _free_address(),
-        "ORRERY_FRONT_MODEL_SERVER_ADDRESS": address["model-server"],
-        "ORRERY_FRONT_ANOMALY_ADDRESS": address["anomaly"],
-        "ORRERY_FRONT_SIMULATION_ADDRESS": _free_address(),
-    }
+    common = settings_of_pods(address)
     async with contextlib.AsyncExitStack() as stack:
         commands = {name: ["-m", "gateway", "front" if name == "uncached" else name] for name in names}
         commands["echo"] = ["-c", _ECHO, address["echo"]]
@@ -90,16 +82,7 @@ async def pods() -> AsyncIterator[dict[str, grpc.aio.Channel]]:
             own = {"ORRERY_FRONT_ADDRESS": address.get(name, ""), "ORRERY_FRONT_METRICS_ADDRESS": _free_address()}
             if name == "uncached":
                 own["ORRERY_FRONT_CACHE_ROWS"] = "0"
-            environment = os.environ | common | own
-            process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own command; nothing else runs yet
-                [sys.executable, *command],
-                env=environment,
-                cwd=_ROOT,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
+            stack.enter_context(started(command, common | own))
         channels = {
             name: await stack.enter_async_context(grpc.aio.insecure_channel(place, options=OPTIONS))
             for name, place in address.items()
@@ -190,8 +173,7 @@ def _row(name: str, rates: list[float], yardstick: list[float]) -> tuple[str, ..
 
 async def single_calls(channels: Mapping[str, grpc.aio.Channel]) -> str:
     """One object a call, at several concurrencies."""
-    text = (_ROOT / "client" / "examples" / "named_orbits.json").read_text(encoding="utf-8")
-    item = json_format.Parse(_first_example(text), v1.NearEarthObject())
+    item = first_example()
     predict = v1.PredictRequest(objects=[item]).SerializeToString()
     score = v1.ScoreAnomaliesRequest(objects=[item]).SerializeToString()
     parts = []
@@ -214,9 +196,10 @@ async def single_calls(channels: Mapping[str, grpc.aio.Channel]) -> str:
     return "\n".join(parts)
 
 
-def _first_example(text: str) -> str:
-    """The first object of the examples as JSON."""
-    return json.dumps(json.loads(text)[0]["object"])
+def first_example() -> v1.NearEarthObject:
+    """The first object of the examples."""
+    text = (_ROOT / "client" / "examples" / "named_orbits.json").read_text(encoding="utf-8")
+    return json_format.ParseDict(json.loads(text)[0]["object"], v1.NearEarthObject())
 
 
 async def streams(channels: Mapping[str, grpc.aio.Channel]) -> str:

@@ -15,12 +15,12 @@ from typing import Any, Final
 import grpc
 import httpx
 
+from bench.processes import cpu_s
 from bench.rollout_load import kinds_of_calls
 from bench.tables import markdown
 from bench.topology import Replica, Topology, running_topology
 
 _REPORT: Final = Path(__file__).resolve().parents[1] / "docs" / "benchmarks" / "sizing.md"
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _CALLERS: Final = 8
 _ROUND_S: Final = 2.0
 _ROUNDS: Final = 3
@@ -57,13 +57,8 @@ def _pid(pod: Replica) -> int:
 
 
 def _cpu_s(pod: Replica) -> float:
-    """Processor time of a pod so far (proc(5): utime and stime)."""
-    total = 0
-    for pid in _tree(_pid(pod)):
-        # The name, in brackets, may hold spaces.
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / _TICKS_PER_S
+    """Processor time of a pod so far."""
+    return cpu_s(_tree(_pid(pod)))
 
 
 def _mib(pod: Replica) -> float:

@@ -7,7 +7,6 @@ The same pods run twice, once with each transport; contenders take turns. Attack
 import asyncio
 import contextlib
 import datetime as dt
-import json
 import os
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from statistics import median
 from typing import Any, Final
 
 import grpc
-from google.protobuf import json_format
 
-from bench.gateway import PREDICT, serving_within
+from bench.gateway import PREDICT, first_example, serving_within
 from bench.pod import _free_address
+from bench.processes import cpu_s, settings_of_pods, started
 from bench.tables import markdown
 from orrery.inference import v1
 
@@ -36,7 +35,6 @@ _ECHO_METHOD: Final = "/bench.Echo/Say"
 _CALLERS: Final = (1, 16, 64)
 _CALLS: Final = 5_000
 _ROUNDS: Final = 3
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _POD: Final = {"echo": "echo", "score": "anomaly", "forwarded": "front", "predict": "front"}
 _WHAT: Final = {
     "echo": "echo of 100 bytes",
@@ -72,12 +70,8 @@ class _Pods:
     pids: Mapping[str, int]
 
     def cpu_s(self, *names: str) -> float:
-        """Processor time so far (proc(5): utime and stime)."""
-        total = 0
-        for name in names or self.pids:
-            fields = Path(f"/proc/{self.pids[name]}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / _TICKS_PER_S
+        """Processor time so far: of the pods that are named, or of all."""
+        return cpu_s(self.pids[name] for name in names or self.pids)
 
     def resident_mb(self, name: str) -> float:
         """Resident memory."""
@@ -89,46 +83,25 @@ class _Pods:
 async def _running(transport: str) -> AsyncIterator[_Pods]:
     names = ("model-server", "anomaly", "front", "echo")
     address = {name: _free_address() for name in names}
-    environment = os.environ | {
+    settings = settings_of_pods(address) | {
         _VARIABLE: transport,
-        "ORRERY_MODEL_SERVER_ADDRESS": address["model-server"],
-        "ORRERY_MODEL_SERVER_STATUS_ADDRESS": _free_address(),
-        "ORRERY_ANOMALY_ADDRESS": address["anomaly"],
-        "ORRERY_ANOMALY_METRICS_ADDRESS": _free_address(),
         "ORRERY_FRONT_ADDRESS": address["front"],
         "ORRERY_FRONT_METRICS_ADDRESS": _free_address(),
-        "ORRERY_FRONT_MODEL_SERVER_ADDRESS": address["model-server"],
-        "ORRERY_FRONT_ANOMALY_ADDRESS": address["anomaly"],
-        "ORRERY_FRONT_SIMULATION_ADDRESS": _free_address(),
         "ORRERY_FRONT_CACHE_ROWS": "0",
     }
     async with contextlib.AsyncExitStack() as stack:
         pids = {}
         for name in names:
             command = ["-c", _ECHO, address["echo"]] if name == "echo" else ["-m", "gateway", name]
-            process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own command; nothing else runs yet
-                [sys.executable, *command],
-                env=environment,
-                cwd=_ROOT,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            stack.callback(process.wait)
-            stack.callback(process.terminate)
-            pids[name] = process.pid
+            pids[name] = stack.enter_context(started(command, settings))
         channels = {name: await stack.enter_async_context(grpc.aio.insecure_channel(address[name])) for name in names}
         for service in ("Prediction", "Anomaly"):
             await serving_within(channels["front"], f"orrery.inference.v1.{service}Service")
         yield _Pods(channels, pids)
 
 
-def _object() -> v1.NearEarthObject:
-    text = (_ROOT / "client" / "examples" / "named_orbits.json").read_text(encoding="utf-8")
-    return json_format.ParseDict(json.loads(text)[0]["object"], v1.NearEarthObject())
-
-
 def _calls(pods: _Pods) -> dict[str, Callable[[], Any]]:
-    item = _object()
+    item = first_example()
     score = v1.ScoreAnomaliesRequest(objects=[item]).SerializeToString()
     predict = v1.PredictRequest(objects=[item]).SerializeToString()
     questions = {
