@@ -13,7 +13,6 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Coroutine, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
@@ -26,6 +25,7 @@ from gateway.simulation import metrics
 from gateway.simulation.admission import Admission
 from gateway.simulation.jobs import Job, R, U
 from gateway.simulation.request import Request
+from gateway.simulation.running_job import Running, Ticket
 from gateway.simulation.sliced_job import Done, Failed, Halted, SliceEnd, Stopped
 from gateway.simulation.worker import Begin, Drop, Ready, Resume, Update
 from gateway.simulation.worker_process import Died, WorkerProcess
@@ -41,50 +41,6 @@ SHORT_S: Final = 1.0
 _RESTART_AFTER_S: Final = 1.0
 # How much the newest slice moves the mean.
 _NEWEST: Final = 0.1
-
-
-@dataclass(slots=True, eq=False)
-class _Ticket:
-    """A job's place in the queue: its worker and its turn come true.
-
-    Attributes:
-        running: the job.
-        given: the worker, and its turn.
-        taken: whether the job has taken them.
-        since_s: when it came into the queue.
-    """
-
-    running: "_Running"
-    given: "asyncio.Future[tuple[WorkerProcess, Turn[_Ticket]]]" = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
-    taken: bool = False
-    since_s: float = field(default_factory=time.monotonic)
-
-
-@dataclass(slots=True, eq=False)
-class _Running:
-    """A job on its way.
-
-    Attributes:
-        request: whose it is.
-        job: the work.
-        number: by which its worker knows it.
-        home: the worker in which it is halted; None before it has begun.
-        used_s: processor time.
-        ticket: its place in the queue, the last that it had.
-    """
-
-    request: Request
-    job: Job[Any, Any]
-    number: int
-    home: WorkerProcess | None = None
-    used_s: float = 0.0
-    ticket: _Ticket = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Have a place."""
-        self.ticket = _Ticket(self)
 
 
 class WorkerPool:
@@ -121,8 +77,8 @@ class WorkerPool:
         self._context = multiprocessing.get_context("spawn")
         self._workers: set[WorkerProcess] = set()
         self._idle: deque[WorkerProcess] = deque()
-        self._queue: FairQueue[_Ticket] = FairQueue()
-        self._tickets: set[_Ticket] = set()
+        self._queue: FairQueue[Ticket] = FairQueue()
+        self._tickets: set[Ticket] = set()
         self._numbers = itertools.count()
         self._admission = Admission(
             places=workers + max_waiting, workers=workers, retry_after_s=retry_after_s, longest_s=max_run_s
@@ -208,7 +164,7 @@ class WorkerPool:
 
     async def serve(self, request: Request, job: Job[U, R]) -> AsyncGenerator[U | R, None]:
         """Slices of a job, each in its turn; `Request.run` asks this."""
-        running = _Running(request, job, next(self._numbers))
+        running = Running(request, job, next(self._numbers))
         self._queue_up(running)
         try:
             while running.used_s < self._max_run_s:
@@ -225,7 +181,7 @@ class WorkerPool:
             if running.home is not None:
                 running.home.drop(Drop(running.number))
 
-    async def _slice(self, running: _Running) -> AsyncGenerator[Update | Done, None]:
+    async def _slice(self, running: Running) -> AsyncGenerator[Update | Done, None]:
         """What a job brings in its next turn."""
         worker, turn = await self._take(running.ticket)
         order = Begin(running.number, running.job) if running.home is None else Resume(running.number)
@@ -258,8 +214,8 @@ class WorkerPool:
             case Failed(reason):
                 raise RuntimeError(f"the integrator failed: {reason}")
 
-    def _queue_up(self, running: _Running) -> None:
-        ticket = running.ticket = _Ticket(running)
+    def _queue_up(self, running: Running) -> None:
+        ticket = running.ticket = Ticket(running)
         if running.home is not None and running.home.dead:
             self._strand(ticket)
             return
@@ -275,7 +231,7 @@ class WorkerPool:
         self._dispatch()
         self._measure()
 
-    async def _take(self, ticket: _Ticket) -> tuple[WorkerProcess, Turn[_Ticket]]:
+    async def _take(self, ticket: Ticket) -> tuple[WorkerProcess, Turn[Ticket]]:
         """A worker when it is the job's turn.
 
         Raises:
@@ -290,7 +246,7 @@ class WorkerPool:
         self._measure()
         return worker, turn
 
-    def _leave(self, ticket: _Ticket) -> None:
+    def _leave(self, ticket: Ticket) -> None:
         """Free the place of a job that does not wait any more."""
         self._tickets.discard(ticket)
         self._queue.remove(ticket)
@@ -303,7 +259,7 @@ class WorkerPool:
         self._queue.finish(turn, 0.0)
         self._give_back(worker)
 
-    def _strand(self, ticket: _Ticket) -> None:
+    def _strand(self, ticket: Ticket) -> None:
         """The process in which a job was halted is gone."""
         self._tickets.discard(ticket)
         self._queue.remove(ticket)
@@ -320,13 +276,13 @@ class WorkerPool:
                 self._idle.remove(worker)
                 self._keep(self._replace(worker))
                 continue
-            turn = self._queue.get(partial(_may_run_on, worker))
+            turn = self._queue.get(partial(Ticket.may_run_on, worker=worker))
             if turn is not None:
                 self._idle.remove(worker)
                 self._tickets.discard(turn.thing)
                 turn.thing.given.set_result((worker, turn))
 
-    def _account(self, running: _Running, turn: Turn[_Ticket], end: SliceEnd | Died | None, took_s: float) -> None:
+    def _account(self, running: Running, turn: Turn[Ticket], end: SliceEnd | Died | None, took_s: float) -> None:
         """Count what a slice has cost; one that is being stopped still says only by the clock."""
         cost_s = took_s if end is None or isinstance(end, Died) else end.cost_s
         request = running.request
@@ -398,7 +354,3 @@ class WorkerPool:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _may_run_on(worker: WorkerProcess, ticket: _Ticket) -> bool:
-    return ticket.running.home is None or ticket.running.home is worker
