@@ -8,13 +8,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.simulation.impact.throng import PARTS_PER_STEP, states_at
 from gateway.simulation.nbody import SwarmStep
 from gateway.simulation.steps import advanced, between, interpolated, spread
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
+# Two extrema of the distance lie farther apart than an eighth of a step; see `encounters`.
+_PARTS_PER_STEP: Final = 8
 # Halvings of a part, a few days long: to a microsecond.
 _HALVINGS: Final = 40
 # Between two samples no speed is greater than this many times the greater of theirs; see `encounters`.
@@ -43,9 +44,9 @@ def meetings(step: SwarmStep, after: Floats, path: Path, limit_au: float) -> lis
         path: of the body that they meet.
         limit_au: for minima.
     """
-    times = np.linspace(step.start_d, step.end_d, PARTS_PER_STEP + 1)
+    times = np.linspace(step.start_d, step.end_d, _PARTS_PER_STEP + 1)
     at = path.states(times)
-    relative = states_at(step, times) - at[:, None]
+    relative = _states_at(step, times) - at[:, None]
     relative[-1] = after - at[-1]
     distance_au = np.linalg.norm(relative[..., :3], axis=2)
     receding = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
@@ -76,6 +77,12 @@ def meetings(step: SwarmStep, after: Floats, path: Path, limit_au: float) -> lis
     return found
 
 
+def _states_at(step: SwarmStep, times: Floats) -> Floats:
+    """(T, N, 6) of all clones at (T,) times within a step."""
+    elapsed_d = (times - step.start_d)[:, None, None]
+    return advanced(step.states, np.moveaxis(step.accelerations, 0, 1), elapsed_d, step.end_d - step.start_d)
+
+
 def _relative(step: SwarmStep, path: Path, rows: Indices, times: Floats) -> Floats:
     """(M, 6) of some clones relative to a body, each at its own time."""
     elapsed_d = (times - step.start_d)[:, None]
@@ -86,9 +93,9 @@ def _relative(step: SwarmStep, path: Path, rows: Indices, times: Floats) -> Floa
 
 def _minima(step: SwarmStep, path: Path, rows: Indices, low: float, high: float) -> Floats:
     """(M,) when some clones turn from approaching to receding between two times."""
-    few = SwarmStep(step.start_d, step.end_d, step.states[rows], step.accelerations[:, rows])
+    few = step.of(rows)
     times = spread(low, high)
-    relative = states_at(few, times) - path.states(times)[:, None]
+    relative = _states_at(few, times) - path.states(times)[:, None]
     rates = np.einsum("tnc,tnc->tn", relative[..., :3], relative[..., 3:])
     return _bisected(
         lambda middle: between(times, rates, middle) < 0.0, np.full(len(rows), low), np.full(len(rows), high)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What many clones meet on their way: passages near bodies, and the first surface that each of them hits.
 
-As `gateway.simulation.encounters`, for a swarm: a step is looked into only where the clones' centre comes near a body,
-by as much as they are scattered about it (`throng`); there, minima and crossings are found (`meetings`).
+As `gateway.simulation.encounters`, for a swarm: a step is looked into only for clones that can come near a body in it
+(`chords`); there, minima and crossings are found (`meetings`).
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
+from gateway.simulation.impact.chords import Chords
 from gateway.simulation.impact.meetings import Path, meetings
-from gateway.simulation.impact.throng import Throng
 from gateway.simulation.nbody import Cancelled, Forces, Swarm, SwarmStep
 from gateway.simulation.steps import spread
 from gateway.simulation.target_plane import Hyperbola, hyperbola
-from gateway.simulation.whereabouts import ERROR_AU, rough_positions
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -117,8 +116,7 @@ def follow(
         if (step := swarm.step(end_d)) is None:
             break
         ends[flying] = swarm.states
-        lookout.look(step, ends[flying], flying)
-        swarm.be_calm(lookout.calm)
+        swarm.be_calm(bool(lookout.look(step, ends[flying], flying).all()))
         moved(step.end_d)
     return Flight(ends, lookout.passages, lookout.hit_body, lookout.hit_d)
 
@@ -141,11 +139,9 @@ class _Lookout:
         passages: found so far.
         hit_body: (N,) the number of the body that was hit first, or `NOTHING`.
         hit_d: (N,) when.
-        calm: whether no clone comes near a body in the next step either.
     """
 
     def __init__(self, clones: int, reach_au: Mapping[Body, float]) -> None:
-        self.calm = False
         self.passages: list[Passage] = []
         self.hit_body: NDArray[np.int64] = np.full(clones, NOTHING, np.int64)
         self.hit_d: Floats = np.zeros(clones)
@@ -164,26 +160,28 @@ class _Lookout:
         """The clones that have not hit anything."""
         return np.flatnonzero(self.hit_body == NOTHING)
 
-    def look(self, step: SwarmStep, after: Floats, clones: Indices) -> None:
-        """Within one step of some clones, whose end is (N, 6) `after`."""
-        throng = Throng.of(step, after)
-        bodies_au = rough_positions(throng.times)
-        near = throng.nearest_au(bodies_au) <= self._limits_au + ERROR_AU
-        self.calm = throng.stays_away(bodies_au, np.maximum(self._limits_au, _CALM_AU) + ERROR_AU)
-        if not near.any():
-            return
-        bodies = [body for body, is_near in zip(Body, near, strict=True) if is_near]
+    def look(self, step: SwarmStep, after: Floats, clones: Indices) -> NDArray[np.bool_]:
+        """Within one step of some clones, whose end is (N, 6) `after`.
+
+        Returns:
+            (N,) whether each clone stays far from all bodies in the next step too.
+        """
+        chords = Chords.of(step, after)
+        near = chords.near(self._limits_au)
         nodes = spread(step.start_d, step.end_d)
-        found = [
-            _Meeting(time_d, int(clones[row]), body, relative, hit)
-            for body, at in ephemeris.states_of_many(bodies, nodes).items()
-            if throng.nearest_au((path := Path(_RADII_AU[body], nodes, at)).states(throng.times)[:, None, :3])[0]
-            <= self._limit_au(body)
-            for time_d, row, relative, hit in meetings(step, after, path, self._limit_au(body))
-        ]
+        bodies = [body for body, is_near in zip(Body, near.any(axis=0), strict=True) if is_near]
+        found: list[_Meeting] = []
+        for body, at in ephemeris.states_of_many(bodies, nodes).items() if bodies else ():
+            rows = np.flatnonzero(near[:, list(Body).index(body)])
+            path = Path(_RADII_AU[body], nodes, at)
+            found += [
+                _Meeting(time_d, int(clones[rows[row]]), body, relative, hit)
+                for time_d, row, relative, hit in meetings(step.of(rows), after[rows], path, self._limit_au(body))
+            ]
         for meeting in sorted(found, key=lambda meeting: (meeting.time_d, meeting.clone)):
             if self.hit_body[meeting.clone] == NOTHING:
                 self._note(meeting.clone, meeting.body, meeting.time_d, meeting.relative, hit=meeting.hit)
+        return chords.stay_away(np.maximum(self._limits_au, _CALM_AU))
 
     def _limit_au(self, body: Body) -> float:
         return float(self._limits_au[list(Body).index(body)])

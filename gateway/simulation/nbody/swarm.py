@@ -38,6 +38,10 @@ class SwarmStep:
     states: Floats
     accelerations: Floats
 
+    def of(self, rows: NDArray[np.intp]) -> "SwarmStep":
+        """The same step of some of the objects."""
+        return SwarmStep(self.start_d, self.end_d, self.states[rows], self.accelerations[:, rows])
+
 
 class Swarm(Flight):
     """Many objects on their way in one simulation: the bodies' places are looked up once for all of them.
