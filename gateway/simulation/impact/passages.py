@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
-from gateway.simulation.impact.chords import Chords
+from gateway.simulation.impact.chords import survey
 from gateway.simulation.impact.meetings import Path, meetings
 from gateway.simulation.nbody import Cancelled, Forces, Swarm, SwarmStep
 from gateway.simulation.steps import spread
@@ -166,12 +166,13 @@ class _Lookout:
         Returns:
             (N,) whether each clone stays far from all bodies in the next step too.
         """
-        chords = Chords.of(step, after)
-        near = chords.near(self._limits_au)
+        near, far = survey(step, after, self._limits_au, np.maximum(self._limits_au, _CALM_AU))
+        bodies = [body for column, body in enumerate(Body) if near[:, column].any()]
+        if not bodies:
+            return far
         nodes = spread(step.start_d, step.end_d)
-        bodies = [body for body, is_near in zip(Body, near.any(axis=0), strict=True) if is_near]
         found: list[_Meeting] = []
-        for body, at in ephemeris.states_of_many(bodies, nodes).items() if bodies else ():
+        for body, at in ephemeris.states_of_many(bodies, nodes).items():
             rows = np.flatnonzero(near[:, list(Body).index(body)])
             path = Path(_RADII_AU[body], nodes, at)
             found += [
@@ -181,7 +182,7 @@ class _Lookout:
         for meeting in sorted(found, key=lambda meeting: (meeting.time_d, meeting.clone)):
             if self.hit_body[meeting.clone] == NOTHING:
                 self._note(meeting.clone, meeting.body, meeting.time_d, meeting.relative, hit=meeting.hit)
-        return chords.stay_away(np.maximum(self._limits_au, _CALM_AU))
+        return far
 
     def _limit_au(self, body: Body) -> float:
         return float(self._limits_au[list(Body).index(body)])
