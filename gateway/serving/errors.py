@@ -31,10 +31,11 @@ class ServingError(Exception):
 
 
 class InvalidRequest(ServingError):
-    """Fields break their bounds; all of them are named."""
+    """Fields break their bounds; all of them are named, or the first ones and the count of the others."""
 
-    def __init__(self, violations: Sequence[FieldViolation]) -> None:
+    def __init__(self, violations: Sequence[FieldViolation], *, unnamed: int = 0) -> None:
         self.violations = tuple(violations)
+        self.unnamed = unnamed
         super().__init__("; ".join(f"{v.path}: {v.description}" for v in self.violations))
 
 
@@ -171,10 +172,11 @@ def reason_of(error: ServingError) -> str:
 
 
 def _invalid(error: InvalidRequest) -> status_pb2.Status:
-    count = len(error.violations)
+    more = len(error.violations) - 1 + error.unnamed
     first = error.violations[0]
-    message = f"{first.path}: {first.description}" + (f" (and {count - 1} more fields)" if count > 1 else "")
-    reason = _reason(v1.ERROR_REASON_INVALID_FIELD)
+    message = f"{first.path}: {first.description}" + (f" (and {more} more fields)" if more else "")
+    metadata = {"unnamed_fields": str(error.unnamed)} if error.unnamed else {}
+    reason = _reason(v1.ERROR_REASON_INVALID_FIELD, **metadata)
     return _status(code_pb2.INVALID_ARGUMENT, message, reason, _bad_request(*error.violations))
 
 

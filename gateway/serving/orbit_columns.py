@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from gateway.neo.elements import Orbits
 from gateway.serving.bounds import PERIHELION_DISTANCE_AU
 from gateway.serving.orbits import CLOSED_ONLY
-from gateway.serving.validation import Violations
+from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
+
+_NEAREST_AU, _FARTHEST_AU = PERIHELION_DISTANCE_AU.low, PERIHELION_DISTANCE_AU.high
 
 
 class _Columns(NamedTuple):
@@ -62,16 +64,19 @@ def read_model_columns(columns: v1.OrbitColumns, violations: Violations) -> Floa
 
 
 def _read(columns: v1.OrbitColumns, violations: Violations, *, of_models: bool) -> _Columns:
-    violations.raise_if_any()
     e = np.array(columns.eccentricity, dtype=np.float64)
-    _check_lengths(columns, len(e), violations, magnitudes=of_models)
-    violations.raise_if_any()
     q = np.array(columns.perihelion_distance_au, dtype=np.float64)
-    if not len(q):
-        q = np.array(columns.semi_major_axis_au, dtype=np.float64) * (1.0 - e)
+    _check_lengths(columns, len(e), violations, magnitudes=of_models)
+    a = np.array(columns.semi_major_axis_au, dtype=np.float64)
+    if len(a) == len(e) and not len(q):
+        with np.errstate(over="ignore", invalid="ignore"):
+            q = a * (1.0 - e)
+        ellipse = (a > 0.0) & (e >= 0.0) & (e < 1.0)
+        outside = ellipse & ~PERIHELION_DISTANCE_AU.holds(q)
+        what = f"makes a perihelion distance outside [{_NEAREST_AU:g}, {_FARTHEST_AU:g}] au"
         _note_rows("orbits.eccentricity", e >= 1.0, "must be less than 1 with semi_major_axis_au", violations)
-        _note_rows("orbits.eccentricity", ~PERIHELION_DISTANCE_AU.holds(q), "makes the perihelion too near", violations)
-    if of_models:
+        _note_rows("orbits.eccentricity", outside, what, violations)
+    elif of_models:
         _note_rows("orbits.eccentricity", e >= 1.0, CLOSED_ONLY, violations)
     violations.raise_if_any()
     return _Columns(
@@ -87,7 +92,7 @@ def _read(columns: v1.OrbitColumns, violations: Violations, *, of_models: bool) 
 def _check_lengths(columns: v1.OrbitColumns, count: int, violations: Violations, *, magnitudes: bool) -> None:
     """Every column there and as long as that of the eccentricities."""
     if not count:
-        violations.add("orbits.eccentricity", "is required")
+        violations.add("orbits.eccentricity", "is required: one value for each object")
         return
     required = [
         "inclination_deg",
@@ -100,12 +105,18 @@ def _check_lengths(columns: v1.OrbitColumns, count: int, violations: Violations,
     if magnitudes or len(columns.absolute_magnitude_h):
         required.append("absolute_magnitude_h")
     for name in required:
-        if len(getattr(columns, name)) != count:
-            violations.add(f"orbits.{name}", f"must hold {count:,} values, as eccentricity does")
+        values = len(getattr(columns, name))
+        if not values:
+            other = ", or semi_major_axis_au" if name == "perihelion_distance_au" else ""
+            violations.add(f"orbits.{name}", f"is required{other}")
+        elif values != count:
+            violations.add(f"orbits.{name}", f"must hold {count:,} values, as eccentricity does, not {values:,}")
     if len(columns.epoch_tdb_jd) not in {1, count}:
         violations.add("orbits.epoch_tdb_jd", f"must hold 1 value, or {count:,} as eccentricity does")
 
 
 def _note_rows(path: str, broken: NDArray[np.bool_], description: str, violations: Violations) -> None:
-    for row in np.flatnonzero(broken):
+    rows = np.flatnonzero(broken)
+    for row in rows[:MAX_NAMED_VIOLATIONS]:
         violations.add(f"{path}[{row}]", description)
+    violations.add_unnamed(len(rows[MAX_NAMED_VIOLATIONS:]))

@@ -28,7 +28,7 @@ _NO_TEXTS: Mapping[str, int] = {}
 
 
 class Violations:
-    """Collects violated fields; the first 100 are named, or what goes into a refusal, and the rest counted."""
+    """Collects violated fields: names the first 100, or as many as 4,000 characters hold, and counts the rest."""
 
     def __init__(self) -> None:
         self._named: list[FieldViolation] = []
@@ -49,6 +49,10 @@ class Violations:
         if not self._named or (len(self._named) < MAX_NAMED_VIOLATIONS and self._characters <= MAX_NAMED_CHARACTERS):
             self._named.append(FieldViolation(path, description))
 
+    def add_unnamed(self, count: int) -> None:
+        """Note that more fields break their bounds, which need not be named."""
+        self._count += count
+
     def add_missing(self, path: str, oneof: Any) -> None:
         """Note that no member of a oneof is given: by its first member, since a oneof's own name is no field.
 
@@ -68,10 +72,7 @@ class Violations:
         """
         if not self._named:
             return
-        if hidden := self._count - len(self._named):
-            last = self._named[-1]
-            self._named[-1] = FieldViolation(last.path, f"{last.description} (and {hidden} more fields)")
-        raise InvalidRequest(self._named)
+        raise InvalidRequest(self._named, unnamed=self._count - len(self._named))
 
 
 def check(message: Message, violations: Violations, path: str = "") -> None:
@@ -154,8 +155,7 @@ def _check_repeated(
         outside = np.flatnonzero(~interval.holds(column))
         for row in outside[:MAX_NAMED_VIOLATIONS]:
             violations.add(f"{path}[{row}]", _complaint(column[row], interval))
-        if len(outside) > MAX_NAMED_VIOLATIONS:
-            violations.add(path, f"{len(outside) - MAX_NAMED_VIOLATIONS:,} more values outside")
+        violations.add_unnamed(len(outside[MAX_NAMED_VIOLATIONS:]))
         return
     for row, value in enumerate(values):
         _check_single(field, value, intervals, violations, f"{path}[{row}]")

@@ -94,6 +94,50 @@ def test_a_refusal_names_the_callers_row(asking):
     assert "objects[1002].elements.eccentricity" in [violation.path for violation in refusal.value.violations]
 
 
+def test_one_refusal_names_the_wrong_rows_of_all_parts(asking):
+    count = 40_874
+    wrong = {5: np.nan, 77: np.nan, 1_234: 99.99, 20_000: 99.99, 39_999: 99.99}
+    frame = pd.DataFrame(orbits(count))
+    for row, magnitude in wrong.items():
+        frame.loc[row, "absolute_magnitude_h"] = magnitude
+    with pytest.raises(InferenceError) as refusal:
+        asking.predict_columns(frame)
+    assert {violation.path: violation.description for violation in refusal.value.violations} == {
+        f"orbits.absolute_magnitude_h[{row}]": f"must be in [-5, 40], not {value}" for row, value in wrong.items()
+    }
+    assert refusal.value.unnamed_violations == 0
+    assert refusal.value.message == "orbits.absolute_magnitude_h[5]: must be in [-5, 40], not nan (and 4 more fields)"
+    assert "\n  orbits.absolute_magnitude_h[39999]: must be" in str(refusal.value)
+    with pytest.raises(InferenceError) as refusal:
+        asking.compute_moid_columns({**orbits(count), "inclination_deg": np.full(count, -1.0)})
+    assert len(refusal.value.violations) == 100
+    assert refusal.value.unnamed_violations == count - 100
+
+
+def test_one_refusal_names_the_wrong_objects_of_all_parts(asking):
+    objects = [eros() for _ in range(2_100)]
+    for row in (3, 1_500, 2_099):
+        objects[row].elements.inclination_deg = -1.0
+    objects[1_500].physical.Clear()
+    with pytest.raises(InferenceError) as refusal:
+        asking.predict(objects)
+    assert [violation.path for violation in refusal.value.violations] == [
+        "objects[3].elements.inclination_deg",
+        "objects[1500].elements.inclination_deg",
+        "objects[1500].physical.absolute_magnitude_h",
+        "objects[2099].elements.inclination_deg",
+    ]
+
+
+def test_a_column_that_all_parts_lack_is_named_once(asking):
+    lacking = orbits(COUNT)
+    del lacking["absolute_magnitude_h"]
+    with pytest.raises(InferenceError) as refusal:
+        asking.predict_columns(lacking)
+    (violation,) = refusal.value.violations
+    assert (violation.path, violation.description) == ("orbits.absolute_magnitude_h", "is required")
+
+
 def test_a_frame_for_a_frame(asking):
     frame = pd.DataFrame(orbits(5)).assign(name=list("abcde")).set_index("name")
     frame["note"] = "not an orbit's"
@@ -138,9 +182,9 @@ def test_an_unknown_moid_is_no_number(asking):
 
 
 def test_no_objects_are_refused_by_name(asking):
-    for ask, path in ((asking.predict, "objects"), (asking.predict_columns, "orbits")):
+    for ask, nothing, path in ((asking.predict, [], "objects"), (asking.predict_columns, v1.OrbitColumns(), "orbits")):
         with pytest.raises(InferenceError) as refusal:
-            ask([] if path == "objects" else {})
+            ask(nothing)
         assert refusal.value.violations[0].path.startswith(path)
 
 

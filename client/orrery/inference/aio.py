@@ -264,8 +264,9 @@ class AsyncInferenceClient:
                 try:
                     reply = await call.reply
                 except grpc.RpcError as error:
-                    raise InferenceError(error, call.first_row) from error
-                call = plan.send(reply)
+                    call = plan.throw(InferenceError(error, call.first_row))
+                else:
+                    call = plan.send(reply)
         except StopIteration as end:
             answer: Answer = end.value
             return answer

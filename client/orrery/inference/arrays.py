@@ -10,7 +10,8 @@ import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 
 from orrery.inference import v1
-from orrery.inference.tables import check_names, part_of
+from orrery.inference.errors import MAX_NAMED_VIOLATIONS
+from orrery.inference.tables import check_complete, check_names, part_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -21,6 +22,9 @@ _DTYPES = {
     FieldDescriptor.CPPTYPE_BOOL: np.bool_,
     FieldDescriptor.CPPTYPE_ENUM: np.int8,
 }
+
+# Signed and unsigned integers, floats, objects, text: dates would become nanoseconds, and True 1.
+_READ_KINDS = frozenset("iufOUST")
 
 
 class Columns(dict[str, "NDArray[Any]"]):
@@ -52,7 +56,7 @@ class ArrayTable:
 
         Raises:
             TypeError: it is neither a mapping nor a structured array.
-            ValueError: a column has an unknown name, another length than the others, or more than one dimension.
+            ValueError: see `orrery.inference.tables.table_of`.
         """
         named: dict[str, Any]
         if isinstance(orbits, Mapping):
@@ -64,14 +68,15 @@ class ArrayTable:
                 f"not columns, but {type(orbits).__name__}: a mapping, structured array, DataFrame or message is"
             )
         check_names(named)
-        self._columns = {name: np.atleast_1d(np.asarray(values, np.float64)) for name, values in named.items()}
+        self._columns = read_numbers(named)
         lengths = {name: len(column) for name, column in self._columns.items()}
         self.rows = max(lengths.values(), default=0)
-        for name, column in self._columns.items():
-            if column.ndim != 1:
-                raise ValueError(f"{name} has {column.ndim} dimensions, not 1")
-            if len(column) not in {self.rows, 1 if name == "epoch_tdb_jd" else self.rows}:
+        for name, count in lengths.items():
+            if count not in {self.rows, 1 if name == "epoch_tdb_jd" else self.rows}:
                 raise ValueError(f"columns differ in length: {lengths}")
+        check_complete(named)
+        if not self.rows:
+            raise ValueError("the table has no rows; 1 or more are needed")
 
     def part(self, rows: slice) -> v1.OrbitColumns:
         """Some of the rows as a message."""
@@ -81,3 +86,47 @@ class ArrayTable:
     def answer(self, reply: Message) -> Columns:
         """The reply's columns."""
         return Columns(reply)
+
+
+def read_numbers(columns: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """Columns as float64, each of one dimension; None is NaN.
+
+    Raises:
+        ValueError: a column holds no numbers, or some of its cells are none; names up to 100 cells of all columns.
+    """
+    numbers: dict[str, NDArray[np.float64]] = {}
+    wrong: list[str] = []
+    for name, values in columns.items():
+        column = _array(name, values)
+        try:
+            numbers[name] = column.astype(np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            cells = enumerate(column.tolist())
+            wrong += [f"{name}[{row}] is {cell!r:.60}" for row, cell in cells if not _is_number(cell)] or [
+                f"{name}: {error}"
+            ]
+    if wrong:
+        rest = len(wrong[MAX_NAMED_VIOLATIONS:])
+        named = ", ".join(wrong[:MAX_NAMED_VIOLATIONS])
+        raise ValueError(f"not numbers: {named}" + (f" (and {rest:,} more)" if rest else ""))
+    return numbers
+
+
+def _array(name: str, values: Any) -> NDArray[Any]:
+    try:
+        column = np.atleast_1d(np.asarray(values))
+    except ValueError as error:
+        raise ValueError(f"{name} holds sequences of different lengths, not numbers") from error
+    if column.ndim != 1:
+        raise ValueError(f"{name} has {column.ndim} dimensions, not 1")
+    if column.dtype.kind not in _READ_KINDS:
+        raise ValueError(f"{name} holds {column.dtype}, not numbers")
+    return column
+
+
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return cell is None
+    return True

@@ -317,8 +317,9 @@ class InferenceClient:
                 try:
                     reply = call.result()
                 except grpc.RpcError as error:
-                    raise InferenceError(error, call.first_row) from error
-                call = plan.send(reply)
+                    call = plan.throw(InferenceError(error, call.first_row))
+                else:
+                    call = plan.send(reply)
         except StopIteration as end:
             answer: Answer = end.value
             return answer

@@ -10,7 +10,7 @@ from google.protobuf import json_format
 
 from orrery.inference import v1
 from orrery.inference.arrays import ArrayTable, Columns
-from orrery.inference.tables import COLUMN_NAMES
+from orrery.inference.tables import COLUMN_NAMES, check_complete
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -22,9 +22,15 @@ class FrameTable:
     """A DataFrame; of its columns those that orbits have are sent, the others are left where they are."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
-        """Look at the columns; see `ArrayTable`."""
+        """Look at the columns; see `ArrayTable`.
+
+        Raises:
+            ValueError: see `orrery.inference.tables.table_of`.
+        """
+        columns = [name for name in COLUMN_NAMES if name in frame.columns]
+        check_complete(columns, ignored=[name for name in frame.columns if name not in COLUMN_NAMES])
         self._index = frame.index
-        self._arrays = ArrayTable({name: frame[name].to_numpy() for name in COLUMN_NAMES if name in frame.columns})
+        self._arrays = ArrayTable({name: frame[name].to_numpy() for name in columns})
         self.rows = self._arrays.rows
 
     def part(self, rows: slice) -> v1.OrbitColumns:

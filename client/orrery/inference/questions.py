@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions of any size as calls within the contract's limits; written once, asked by threads and by asyncio alike.
 
-A plan is a generator: it starts calls, yields each when its reply is wanted, is sent the reply, and returns the whole
-answer. Who runs it only waits. The first part of a question is asked alone; the version of the model that answers it
-is asked for by number in all other parts, of which a few are under way at a time. Rows keep their order.
+A plan is a generator: it starts calls, yields each when its reply is wanted, is sent the reply (or thrown the
+`InferenceError`), and returns the whole answer. Who runs it only waits. The first part of a question is asked alone;
+the version of the model that answers it is asked for by number in all other parts, of which a few are under way at a
+time. Rows keep their order. A part with wrong fields does not end the question: the other parts are asked too, so that
+one error names the wrong fields of all.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 from orrery.inference import methods, v1
-from orrery.inference.errors import MixedVersionsError
+from orrery.inference.errors import InferenceError, MixedVersionsError
 from orrery.inference.methods import Method, Reply, Request
 from orrery.inference.tables import Table, parts_of
 
@@ -147,26 +149,62 @@ def check_version(reply: Any, version: int | None) -> None:
 
 
 def _asked(start: Starter, method: Method[Request, Reply], requests: Iterator[tuple[int, Request]]) -> Plan[Reply]:
-    """Ask all parts and join their replies."""
+    """Ask all parts and join their replies, or, once a part was refused for its fields, their refusals.
+
+    Raises:
+        InferenceError: a part was refused or lost.
+    """
     first_row, request = next(requests)
-    whole: Reply = yield start(method, request, first_row=first_row, alone=True)
-    version = version_of(whole)
-    under_way: deque[Started] = deque()
+    under_way = deque([(first_row, start(method, request, first_row=first_row, alone=True))])
+    version: int | None = None
+    whole: Any = None
+    refused: InferenceError | None = None
     try:
-        while True:
+        while under_way:
+            row, call = under_way.popleft()
+            try:
+                reply: Reply = yield call
+            except InferenceError as refusal:
+                refused = _refused(refused, refusal, row)
+            else:
+                if whole is None:
+                    whole, version = reply, version_of(reply)
+                elif refused is None:
+                    check_version(reply, version)
+                    whole.MergeFrom(reply)
             for first_row, request in requests:
                 pin(request, version)
-                under_way.append(start(method, request, first_row=first_row))
+                under_way.append((first_row, start(method, request, first_row=first_row)))
                 if len(under_way) == PARTS_UNDER_WAY:
                     break
-            if not under_way:
-                return whole
-            reply: Reply = yield under_way.popleft()
-            check_version(reply, version)
-            whole.MergeFrom(reply)
     finally:
-        for call in under_way:
+        for _, call in under_way:
             call.cancel()
+    if refused is not None:
+        raise refused
+    return whole  # type: ignore[no-any-return]
+
+
+def _refused(before: InferenceError | None, refusal: InferenceError, first_row: int) -> InferenceError:
+    """The refusal of all parts so far.
+
+    Args:
+        before: the refusal of earlier parts, if any was refused.
+        refusal: of this part.
+        first_row: of this part.
+
+    Raises:
+        InferenceError: there is no use in asking the other parts.
+    """
+    if before is None:
+        if not refusal.names_fields:
+            raise refusal
+        return refusal
+    if not refusal.names_fields:
+        before.add_note(f"rows from {first_row:,} on were not checked: {refusal}")
+        raise before
+    before.extend(refusal)
+    return before
 
 
 def _tabled(table: Table, plan: Plan[Any]) -> Plan[Any]:

@@ -7,6 +7,7 @@ their data in them.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -16,9 +17,31 @@ from google.protobuf.message import Message
 from orrery.inference import v1
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator
 
 COLUMN_NAMES: Final = tuple(field.name for field in v1.OrbitColumns.DESCRIPTOR.fields)
+
+_REQUIRED: Final = (
+    "epoch_tdb_jd",
+    "eccentricity",
+    "inclination_deg",
+    "longitude_of_ascending_node_deg",
+    "argument_of_perihelion_deg",
+)
+_SIZES: Final = ("semi_major_axis_au", "perihelion_distance_au")
+_SHORT_NAMES: Final = {
+    "a": "semi_major_axis_au",
+    "q": "perihelion_distance_au",
+    "e": "eccentricity",
+    "i": "inclination_deg",
+    "incl": "inclination_deg",
+    "om": "longitude_of_ascending_node_deg",
+    "node": "longitude_of_ascending_node_deg",
+    "w": "argument_of_perihelion_deg",
+    "peri": "argument_of_perihelion_deg",
+    "h": "absolute_magnitude_h",
+    "epoch": "epoch_tdb_jd",
+}
 
 PART_ROWS: Final = 16_384
 """Of one request: as many as the servers themselves work on at a time; 1 MB."""
@@ -65,7 +88,8 @@ def table_of(orbits: Any) -> Table:
 
     Raises:
         TypeError: it is none of these.
-        ValueError: a column has a name that is none of `COLUMN_NAMES`, or another length than the others.
+        ValueError: a column is missing, has no rows, another length than the others, or a name that is none of
+            `COLUMN_NAMES`; or a cell is no number. Cells are named as `eccentricity[3]`, rows counted from 0.
         ModuleNotFoundError: the extra that reads it is not installed.
     """
     if isinstance(orbits, v1.OrbitColumns):
@@ -76,19 +100,50 @@ def table_of(orbits: Any) -> Table:
 
 
 def parts_of(table: Table) -> Iterator[tuple[int, v1.OrbitColumns]]:
-    """The table in messages, each with its first row; no rows make an empty one, for the servers to refuse."""
+    """The table in messages, each with its first row; a message without rows makes one, for the servers to refuse."""
     for first_row in range(0, max(table.rows, 1), PART_ROWS):
         yield first_row, table.part(slice(first_row, first_row + PART_ROWS))
 
 
-def check_names(columns: Mapping[str, Any]) -> None:
+def check_names(columns: Iterable[Any]) -> None:
     """Refuse what would otherwise be left out without a word.
 
     Raises:
         ValueError: a name is none of `COLUMN_NAMES`.
     """
     if unknown := [name for name in columns if name not in COLUMN_NAMES]:
-        raise ValueError(f"no such columns: {', '.join(map(repr, unknown))}; there are {', '.join(COLUMN_NAMES)}")
+        meant = ", ".join(
+            repr(name) + (f" (is it {like}?)" if (like := _column_like(name)) else "") for name in unknown
+        )
+        raise ValueError(f"no such columns: {meant}; there are {', '.join(COLUMN_NAMES)}")
+
+
+def check_complete(columns: Collection[str], ignored: Iterable[Any] = ()) -> None:
+    """Refuse a table that lacks a column which every question needs.
+
+    Args:
+        columns: those that the table has.
+        ignored: names of its other columns; where one means a missing column, the error says so.
+
+    Raises:
+        ValueError: columns are missing.
+    """
+    missing = [name for name in _REQUIRED if name not in columns]
+    if not any(name in columns for name in _SIZES):
+        missing.append(" or ".join(_SIZES))
+    if not missing:
+        return
+    likely = [f"{name!r} if it is {like}" for name in ignored if (like := _column_like(name)) and like not in columns]
+    hint = f"; rename {', '.join(likely)}" if likely else ""
+    raise ValueError(f"the table lacks {', '.join(missing)}{hint}")
+
+
+def _column_like(name: Any) -> str | None:
+    """The column that a caller's name may mean: by JPL's and the MPC's short names, or by spelling."""
+    text = str(name)
+    if short := _SHORT_NAMES.get(text) or _SHORT_NAMES.get(text.lower()):
+        return short
+    return next(iter(difflib.get_close_matches(text.lower(), COLUMN_NAMES, n=1, cutoff=0.75)), None)
 
 
 def _load(module: str, extra: str) -> Any:

@@ -7,8 +7,10 @@ from concurrent import futures
 import grpc
 import pytest
 from google.protobuf import descriptor_pool
+from grpc_status import rpc_status
 
 import orrery.inference
+from gateway.serving.errors import FieldViolation, InvalidRequest, status_of
 from orrery.inference import InferenceError, MixedVersionsError, methods, v1
 from orrery.inference.channel import MAX_MESSAGE_BYTES
 from orrery.inference.tables import PART_ROWS
@@ -90,6 +92,44 @@ def test_a_lost_stream_goes_on_from_the_first_message_without_a_reply(kind, lost
     with serving(Made(lost_after=lost_after)) as address, kind(address) as client:
         answers = list(client.stream_predict(columns(count) for count in range(1, 12)))
     assert [len(answer.pha_probability) for answer in answers] == list(range(1, 12))
+
+
+class Strict(Made):
+    """Refuses parts by their number: with a field of the first row, or as a server that is away."""
+
+    def __init__(self, refused, away=None):
+        super().__init__()
+        self._refused = refused
+        self._away = away
+
+    def PredictColumns(self, request, context):  # noqa: N802  # the contract's name
+        part = round(request.orbits.eccentricity[0])
+        if part == self._away:
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "later")
+        if part in self._refused:
+            error = InvalidRequest([FieldViolation("orbits.eccentricity[0]", f"of part {part}")])
+            context.abort_with_status(rpc_status.to_status(status_of(error, "")))
+        return super().PredictColumns(request, context)
+
+
+def numbered(parts):
+    return v1.OrbitColumns(eccentricity=[part for part in range(parts) for _ in range(PART_ROWS)])
+
+
+@pytest.mark.parametrize("refused", [{0}, {0, 6}, {3}, {2, 5, 6}])
+def test_the_refusals_of_all_parts_are_one(kind, refused):
+    with serving(Strict(refused)) as address, kind(address) as client, pytest.raises(InferenceError) as error:
+        client.predict_columns(numbered(7))
+    rows = [part * PART_ROWS for part in sorted(refused)]
+    assert [violation.path for violation in error.value.violations] == [f"orbits.eccentricity[{row}]" for row in rows]
+    assert isinstance(error.value.__cause__, grpc.RpcError)
+
+
+def test_a_refusal_says_from_where_on_rows_were_not_checked(kind):
+    with serving(Strict({1}, away=3)) as address, kind(address) as client, pytest.raises(InferenceError) as error:
+        client.predict_columns(numbered(5))
+    assert [violation.path for violation in error.value.violations] == [f"orbits.eccentricity[{PART_ROWS}]"]
+    assert error.value.__notes__ == ["rows from 49,152 on were not checked: RESOURCE_EXHAUSTED: later"]
 
 
 def test_a_stream_of_nothing_is_no_answer(kind):

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from google.rpc import error_details_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -178,9 +179,14 @@ def test_a_version_is_positive():
 
 def test_many_violations_are_counted_not_listed():
     columns = v1.OrbitColumns(eccentricity=[math.nan] * 5_000)
-    named = violated(v1.PredictColumnsRequest(orbits=columns))
+    violations = Violations()
+    check(v1.PredictColumnsRequest(orbits=columns), violations)
+    with pytest.raises(InvalidRequest) as refusal:
+        violations.raise_if_any()
+    named = refusal.value.violations
     assert len(named) <= MAX_NAMED_VIOLATIONS
-    assert "orbits.eccentricity[0]" in named
+    assert named[0].path == "orbits.eccentricity[0]"
+    assert len(named) + refusal.value.unnamed == 5_000
 
 
 def test_a_refusal_stays_small_however_long_its_words_are():
@@ -192,7 +198,11 @@ def test_a_refusal_stays_small_however_long_its_words_are():
         violations.raise_if_any()
     status = status_of(caught.value, "")
     assert 20 < len(caught.value.violations) < MAX_NAMED_VIOLATIONS
-    assert "more fields" in caught.value.violations[-1].description
+    assert len(caught.value.violations) + caught.value.unnamed == 5_000
+    assert status.message.endswith(" (and 4999 more fields)")
+    info = error_details_pb2.ErrorInfo()
+    status.details[0].Unpack(info)
+    assert info.metadata["unnamed_fields"] == str(caught.value.unnamed)
     assert len(base64.b64encode(status.SerializeToString())) < 7_500
 
 
@@ -228,6 +238,25 @@ def read_closed_columns(message, violations):
 )
 def test_columns_agree_with_each_other(changed, path):
     assert path in violated(columns_of(3, **changed), read_closed_columns)
+
+
+def test_wrong_rows_are_named_whatever_rule_they_break():
+    columns = {
+        "semi_major_axis_au": [1.5, 1.5, 1500.0, 1.5, -1.0],
+        "eccentricity": [0.3, 1.2, 0.3, math.nan, 0.3],
+        "absolute_magnitude_h": [99.99, 20.0, 20.0, 20.0, 20.0],
+        "argument_of_perihelion_deg": [20.0] * 4,
+        "longitude_of_ascending_node_deg": [],
+    }
+    assert violated(columns_of(5, **columns), read_closed_columns) == {
+        "orbits.semi_major_axis_au[4]": "must be in [0.001, 2000], not -1.0",
+        "orbits.eccentricity[1]": "must be less than 1 with semi_major_axis_au",
+        "orbits.eccentricity[2]": "makes a perihelion distance outside [0.0001, 100] au",
+        "orbits.eccentricity[3]": "must be in [0, 20], not nan",
+        "orbits.absolute_magnitude_h[0]": "must be in [-5, 40], not 99.99",
+        "orbits.argument_of_perihelion_deg": "must hold 5 values, as eccentricity does, not 4",
+        "orbits.longitude_of_ascending_node_deg": "is required",
+    }
 
 
 def test_columns_become_orbits():

@@ -24,7 +24,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     DESCRIPTOR: _descriptor.EnumDescriptor
     ERROR_REASON_UNSPECIFIED: _ErrorReason.ValueType  # 0
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
-    """INVALID_ARGUMENT. One or more fields break their bounds; google.rpc.BadRequest names every one by its path."""
+    """INVALID_ARGUMENT. One or more fields break their bounds; google.rpc.BadRequest names them by their paths: all of them,
+    or the first 100 (fewer if their text is longer than 4,000 characters). Metadata "unnamed_fields" counts the others.
+    """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 2
     """NOT_FOUND. No such model version or version label is being served."""
     ERROR_REASON_OUTSIDE_EPHEMERIS: _ErrorReason.ValueType  # 3
@@ -71,7 +73,9 @@ class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
-"""INVALID_ARGUMENT. One or more fields break their bounds; google.rpc.BadRequest names every one by its path."""
+"""INVALID_ARGUMENT. One or more fields break their bounds; google.rpc.BadRequest names them by their paths: all of them,
+or the first 100 (fewer if their text is longer than 4,000 characters). Metadata "unnamed_fields" counts the others.
+"""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 2
 """NOT_FOUND. No such model version or version label is being served."""
 ERROR_REASON_OUTSIDE_EPHEMERIS: ErrorReason.ValueType  # 3
