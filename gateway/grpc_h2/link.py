@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from gateway.grpc_h2.session import Limits, ProtocolError, Session
 from gateway.grpc_h2.tally import NUMBERS, Tally
-from gateway.grpc_h2.turns import ANSWER_EVENTS_A_TURN, REQUEST_EVENTS_A_TURN, turns_of
+from gateway.grpc_h2.turns import turns_of
 
 # Only single streams are limited by windows: with one for all of a connection, streams that nobody reads would hold up
 # the others. What a connection keeps in all is limited by the server's budget.
@@ -132,7 +132,7 @@ class Link(Session, asyncio.Protocol):
     def take_turn(self) -> bool:
         """Report some events of what was received; returns whether there is more."""
         try:
-            left = ANSWER_EVENTS_A_TURN if self._is_client else REQUEST_EVENTS_A_TURN
+            left = self._turns.events_a_turn(self, is_client=self._is_client)
             while left > 0 and (self.pending_events or self._parse()):
                 reported = min(left, self.pending_events)
                 self.report_events(reported)
@@ -171,7 +171,7 @@ class Link(Session, asyncio.Protocol):
         """Nothing more is received. Of requests that were not looked at yet nobody awaits an answer."""
         self._unparsed = _NOTHING
         if self._is_client:
-            while self.report_events(ANSWER_EVENTS_A_TURN):
+            while self.report_events(_MANY_EVENTS):
                 pass
         else:
             self.discard_events()

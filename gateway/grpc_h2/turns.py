@@ -8,10 +8,11 @@ from collections import deque
 from typing import Final, Protocol
 from weakref import WeakKeyDictionary
 
-# Events of one connection that are handled before other connections have their turn: of requests, and of answers, which
-# end work instead of beginning it, and may be those of many callers.
-REQUEST_EVENTS_A_TURN: Final = 8
-ANSWER_EVENTS_A_TURN: Final = 64
+# Events of one connection that are handled in one turn. A turn ends in a write, so short turns cost processor time.
+_EVENTS_A_TURN: Final = 64
+# The same for requests while other connections wait. Answers end work instead of beginning it, and may be those of many
+# callers.
+_REQUESTS_WHILE_OTHERS_WAIT: Final = 8
 # Turns in one iteration of the event loop. A request's handler runs in the iteration after it: with more of them the
 # loop would come back to its sockets too late.
 _TURNS_AN_ITERATION: Final = 4
@@ -37,6 +38,11 @@ class Turns:
         self._waiting.append(connection)
         if len(self._waiting) == 1:
             self._loop.call_soon(self._run)
+
+    def events_a_turn(self, connection: Busy, *, is_client: bool) -> int:
+        """How many events a connection may handle now, before others have their turn."""
+        others_wait = len(self._waiting) > 1 or (len(self._waiting) == 1 and self._waiting[0] is not connection)
+        return _REQUESTS_WHILE_OTHERS_WAIT if others_wait and not is_client else _EVENTS_A_TURN
 
     def _run(self) -> None:
         for _ in range(min(_TURNS_AN_ITERATION, len(self._waiting))):

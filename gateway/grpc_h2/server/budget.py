@@ -22,7 +22,8 @@ MOST_OF_CONNECTION: Final = 32 * _MIB
 STREAM_BYTES: Final = 12 * 1024
 """What an open stream counts for besides its bytes."""
 
-# Once it is used up, so much of it is freed at a time.
+# Once it is used up, so much of it is freed at a time. It also is what is left for connections that keep little: one
+# that keeps its part of the rest opens no more streams.
 _FREED_SHARE: Final = 0.125
 
 
@@ -50,6 +51,20 @@ class Budget:
         elif self._kept > MOST_BYTES:
             level = _level([other.kept_bytes for other in self._connections], MOST_BYTES * (1 - _FREED_SHARE))
             self._free([other for other in self._connections if other.kept_bytes > level], level)
+
+    def has_room_for_stream(self, kept_bytes: int, sharing: int) -> bool:
+        """Whether a connection that keeps so many bytes may open one more stream.
+
+        Ending calls once the budget is used up costs processor time for each open call; refusing a new one does not.
+
+        Args:
+            kept_bytes: of the connection.
+            sharing: connections that have calls under way, this one included.
+        """
+        part = 1 - _FREED_SHARE
+        if kept_bytes > MOST_OF_CONNECTION * part:
+            return False
+        return self._kept <= MOST_BYTES * part or kept_bytes <= MOST_BYTES * part / sharing
 
     def _free(self, connections: list[Connection], level: float) -> None:
         self._is_freeing = True

@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import gzip
 import struct
+from types import SimpleNamespace
 
 import grpc
 
@@ -76,6 +77,7 @@ async def test_answers_that_nobody_reads_are_given_up_beyond_the_share(monkeypat
     async with serving() as (port, _, server), connected(port, settings=NO_WINDOW) as (_, writer):
         for stream in range(1, 101, 2):
             writer.write(wire.request(stream, ECHO.encode(), body=wire.message(bytes(100_000))[:16_000], end=False))
+        for stream in range(1, 101, 2):
             rest = wire.message(bytes(100_000))[16_000:]
             for start in range(0, len(rest), 16_000):
                 last = wire.END_STREAM if start + 16_000 >= len(rest) else 0
@@ -83,6 +85,32 @@ async def test_answers_that_nobody_reads_are_given_up_beyond_the_share(monkeypat
             await writer.drain()
         await until(lambda: server.tally.succeeded == 50)
         await until(lambda: max(connection.kept_bytes for connection in server.connections) <= 2 * MIB)
+
+
+async def test_a_connection_that_keeps_its_share_opens_no_more_streams(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 4 * MIB)
+    async with serving() as (port, _, server), connected(port) as (_, writer):
+        for stream in range(1, 801, 2):
+            writer.write(wire.request(stream, ECHO.encode(), end=False))
+        await until(lambda: server.tally.started == 400)
+        (connection,) = server.connections
+        # Seven eighths of its share; those that came later were refused, and none that was open was ended.
+        assert connection.tally.under_way == server.tally.under_way == 7 * 4 * MIB // 8 // budget.STREAM_BYTES + 1
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            assert await channel.unary_unary(ECHO)(b"modest", timeout=10) == b"modest"
+
+
+def test_connections_share_what_the_budget_has_room_for(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_BYTES", 8 * MIB)
+    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 8 * MIB)
+    greedy, modest = (SimpleNamespace(kept_bytes=0) for _ in range(2))
+    shared = budget.Budget([greedy, modest])
+    shared.change(greedy, 6 * MIB)
+    assert shared.has_room_for_stream(greedy.kept_bytes, sharing=2)
+    shared.change(modest, 2 * MIB)
+    assert not shared.has_room_for_stream(greedy.kept_bytes, sharing=2)
+    assert shared.has_room_for_stream(modest.kept_bytes, sharing=2)
+    assert not shared.has_room_for_stream(modest.kept_bytes, sharing=4)
 
 
 async def test_a_peer_that_reads_no_more_bytes_is_cut_off_beyond_the_share(monkeypatch):
