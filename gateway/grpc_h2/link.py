@@ -21,6 +21,9 @@ STREAM_WINDOW: Final = 256 * 1024
 _MIN_SLICE_BYTES: Final = 1024
 _MAX_SLICE_BYTES: Final = 64 * 1024
 _MANY_EVENTS: Final = 32
+# What a server parses before it begins with the first of its requests.
+_AHEAD_EVENTS: Final = 1024
+_AHEAD_HEADER_BYTES: Final = 256 * 1024
 _NOTHING: Final = memoryview(b"")
 _MAX_FRAME_BYTES: Final = 128 * 1024
 # gRPC's own default for metadata is 8 KB, its hard limit 16.
@@ -134,9 +137,9 @@ class Link(Session, asyncio.Protocol):
         try:
             left = self._turns.events_a_turn(self, is_client=self._is_client)
             while left > 0 and (self.pending_events or self._parse()):
-                reported = min(left, self.pending_events)
-                self.report_events(reported)
-                left -= max(1, reported)
+                if not self._is_client:
+                    self._look_ahead()
+                left -= max(1, self.report_events(left))
         except ProtocolError:
             self._end_input()
             self._flush()
@@ -151,6 +154,11 @@ class Link(Session, asyncio.Protocol):
         self._waits_for_turn = more
         self.flush_soon()
         return more
+
+    def _look_ahead(self) -> None:
+        """Parse more of what was received: of requests that are reset further on, nothing more need be done."""
+        while self.pending_events < _AHEAD_EVENTS and self.pending_header_bytes < _AHEAD_HEADER_BYTES and self._parse():
+            pass
 
     def _parse(self) -> bool:
         """Parse the next slice of what was received; whether there was one.

@@ -5,8 +5,9 @@ The engine parses frames, compresses headers and enforces HTTP/2's rules. This m
 and keeps the flow-control credit of each stream.
 """
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from gateway.grpc_h2.engine import (
@@ -15,7 +16,6 @@ from gateway.grpc_h2.engine import (
     ErrorCode,
     Event,
     GoAwayReceived,
-    Header,
     Limits,
     PingAcknowledged,
     PingReceived,
@@ -34,6 +34,9 @@ from gateway.grpc_h2.stream_table import Stream, StreamTable
 _MAX_WRITE_BYTES: Final = 256 * 1024
 # What each field counts for besides its bytes (RFC 9113, section 6.5.2).
 _FIELD_OVERHEAD_BYTES: Final = 32
+# A request that its client has reset since costs next to nothing: this part of an event.
+_RESET_COUNTS: Final = 1 / 16
+_WITH_HEADERS: Final = (RequestReceived, ResponseReceived, TrailersReceived)
 # What counts as waiting to be sent on a stream that is closed: more than a writer goes on with.
 _CLOSED_QUEUED: Final = 128 * 1024
 # Of headers that are sent.
@@ -54,12 +57,11 @@ class Session(StreamTable):
         """
         super().__init__(Engine(limits, is_client=is_client), is_client=is_client)
         self._max_header_bytes = limits.max_header_bytes
-        # Events that are not reported yet.
+        # Events that are not reported yet; the bytes of each one's headers, if it has any, and of all.
         self._pending: deque[Event] = deque()
+        self._header_bytes: deque[int] = deque()
+        self.pending_header_bytes = 0
         self._handlers: dict[type[Event], Callable[[Any], None]] = {
-            RequestReceived: self._request_received,
-            ResponseReceived: self._response_received,
-            TrailersReceived: self._trailers_received,
             DataReceived: self._data_received,
             StreamClosed: self._stream_closed,
             PingReceived: lambda _: self.ping_received(),
@@ -79,16 +81,25 @@ class Session(StreamTable):
         try:
             self._engine.receive(data)
         finally:
-            self._pending.extend(self._engine.events())
+            self._keep_events()
 
-    def report_events(self, most: int) -> bool:
-        """Report the next events, so many at most; whether there are more."""
-        pending = self._pending
-        for _ in range(min(most, len(pending))):
+    def report_events(self, most: int) -> int:
+        """Report the next events, so many at most; returns how many that were.
+
+        A request that its client has reset since is not reported, and counts for a sixteenth of an event.
+        """
+        pending, left = self._pending, float(most)
+        while pending and left > 0:
             event = pending.popleft()
-            if (handle := self._handlers.get(type(event))) is not None:
+            left -= 1
+            if isinstance(event, _WITH_HEADERS):
+                size = self._header_bytes.popleft()
+                self.pending_header_bytes -= size
+                if not self._report_headers(event, size):
+                    left += 1 - _RESET_COUNTS
+            elif (handle := self._handlers.get(type(event))) is not None:
                 handle(event)
-        return bool(pending)
+        return math.ceil(most - left)
 
     def data_to_send(self) -> bytes:
         """Bytes for the peer, at most 256 KiB at a time; empty when there are none.
@@ -103,13 +114,13 @@ class Session(StreamTable):
             del self._unsent[first]
         for stream_id in list(self._sending):
             self._report_sent(stream_id)
-        self._pending.extend(self._engine.events())
+        self._keep_events()
         return data
 
     def close(self) -> None:
         """Let go of all that waits to be sent or to be reported."""
         self._engine.close()
-        self._pending.clear()
+        self.discard_events()
 
     @property
     def is_over(self) -> bool:
@@ -124,6 +135,8 @@ class Session(StreamTable):
     def discard_events(self) -> None:
         """Report none of the pending events."""
         self._pending.clear()
+        self._header_bytes.clear()
+        self.pending_header_bytes = 0
 
     @property
     def queued_bytes(self) -> int:
@@ -192,30 +205,33 @@ class Session(StreamTable):
 
     # What ngh2 reports.
 
-    def _request_received(self, event: RequestReceived) -> None:
-        if not self._engine.is_open(event.stream_id):
-            # Its client has reset it since, in the same read: there is nobody to answer.
-            return
-        self._streams[event.stream_id] = Stream()
-        self._headers_received(event.stream_id, event.headers, end_stream=event.end_stream)
+    def _keep_events(self) -> None:
+        for event in self._engine.events():
+            self._pending.append(event)
+            if isinstance(event, _WITH_HEADERS):
+                size = sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in event.headers)
+                self._header_bytes.append(size)
+                self.pending_header_bytes += size
 
-    def _response_received(self, event: ResponseReceived) -> None:
-        self._headers_received(event.stream_id, event.headers, end_stream=event.end_stream)
-
-    def _trailers_received(self, event: TrailersReceived) -> None:
+    def _report_headers(self, event: RequestReceived | ResponseReceived | TrailersReceived, size: int) -> bool:
+        """Report headers of so many bytes; whether there was a stream that they belong to."""
+        stream_id = event.stream_id
+        if isinstance(event, RequestReceived):
+            if not self._engine.is_open(stream_id):
+                # Its client has reset it since: there is nobody to answer.
+                return False
+            self._streams[stream_id] = Stream()
+        elif stream_id not in self._streams:
+            return True
         # Requests have no trailers in gRPC; theirs are ignored.
-        self._headers_received(event.stream_id, event.headers if self._is_client else (), end_stream=True)
-
-    def _headers_received(self, stream_id: int, headers: Sequence[Header], *, end_stream: bool) -> None:
-        if stream_id not in self._streams:
-            return
-        if sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in headers) > self._max_header_bytes:
-            self.reset(stream_id, ErrorCode.INTERNAL_ERROR)
-            return
-        if headers:
-            self.headers_received(stream_id, list(headers))
-        if end_stream:
+        if event.headers and (self._is_client or not isinstance(event, TrailersReceived)):
+            if size > self._max_header_bytes:
+                self.reset(stream_id, ErrorCode.INTERNAL_ERROR)
+                return True
+            self.headers_received(stream_id, list(event.headers))
+        if isinstance(event, TrailersReceived) or event.end_stream:
             self._peer_ended(stream_id)
+        return True
 
     def _data_received(self, event: DataReceived) -> None:
         stream = self._streams.get(event.stream_id)

@@ -10,11 +10,12 @@ from types import SimpleNamespace
 import grpc
 
 from gateway.grpc_h2 import link
-from gateway.grpc_h2.server import budget, large_messages
+from gateway.grpc_h2.server import budget, connection, large_messages
 from tests import raw_http2 as wire
 from tests.echo_server import CHAT, COUNT, ECHO, WAIT, serving, until
 
 MIB = 1024 * 1024
+CANCEL = struct.pack(">I", 8)
 NO_WINDOW = struct.pack(">HI", 4, 0)
 
 
@@ -118,7 +119,7 @@ async def test_a_peer_that_reads_no_more_bytes_is_cut_off_beyond_the_share(monke
     async with serving() as (port, _, server), wire.raw(port) as (_, writer):
         # Its windows are wide and its socket is full.
         writer.write(wire.frame(wire.SETTINGS, payload=wire.WIDE) + wire.OPEN)
-        for stream in range(1, 401, 2):
+        for stream in range(1, 61, 2):
             writer.write(wire.request(stream, COUNT.encode(), body=wire.message(b"100")))
         await until(lambda: server.tally.started > 0)
         await until(lambda: not server.connections)
@@ -131,6 +132,47 @@ async def test_large_requests_wait_for_their_turn(monkeypatch):
             await write_unfinished(writer, stream, announced=1_000_000, sent=200_000)
         await until(lambda: server.tally.started == 10)
         await until(lambda: len(server.large.waiting) == 8)
+
+
+async def test_a_large_request_without_a_turn_gets_no_credit(monkeypatch):
+    monkeypatch.setattr(large_messages, "MOST_OF_CONNECTION", 2 * MIB)
+    async with serving() as (port, _, server), connected(port) as (reader, writer):
+        for stream in (1, 3):
+            await write_unfinished(writer, stream, announced=1_500_000, sent=200_000)
+        await until(lambda: len(server.large.waiting) == 1)
+        writer.write(wire.frame(wire.PING, payload=bytes(8)))
+        came = await wire.frames(reader, until=wire.PING)
+        assert {stream for kind, _, stream, _ in came if kind == wire.WINDOW_UPDATE and stream} == {1}
+
+
+async def test_no_call_begins_while_answers_of_its_connection_are_not_read(monkeypatch):
+    monkeypatch.setattr(connection, "_MOST_UNREAD_BYTES", 100_000)
+    async with serving() as (port, _, server), connected(port, settings=NO_WINDOW) as (reader, writer):
+        await write_unfinished(writer, 1, announced=150_000, sent=150_000)
+        writer.write(wire.frame(wire.DATA, wire.END_STREAM, 1))
+        await until(lambda: server.tally.succeeded == 1)
+        writer.write(wire.request(3, ECHO.encode(), body=wire.message(b"more")))
+        await until(lambda: server.tally.failed == 1)
+        assert await statuses(reader, 1) == [1]
+        _, flags, stream, _ = (await wire.frames(reader, until=wire.HEADERS))[-1]
+        assert stream == 3
+        assert flags & wire.END_STREAM
+
+
+async def test_requests_that_are_reset_further_on_take_no_turns_of_others():
+    async with serving() as (port, handlers, server), connected(port) as (_, writer):
+        # In one write: what is reset is seen before the first handler begins.
+        writer.write(
+            b"".join(
+                wire.request(stream, WAIT.encode(), body=wire.message(b""))
+                + wire.frame(wire.RST_STREAM, 0, stream, CANCEL)
+                for stream in range(1, 401, 2)
+            )
+            + wire.request(401, ECHO.encode(), body=wire.message(b"kept"))
+        )
+        await until(lambda: server.tally.succeeded == 1)
+        assert server.tally.started < 20
+        assert handlers.happened["waiting"] < 20
 
 
 async def test_connections_take_turns_with_large_requests(monkeypatch):
