@@ -161,15 +161,11 @@ async def test_no_call_begins_while_answers_of_its_connection_are_not_read(monke
 
 async def test_requests_that_are_reset_further_on_take_no_turns_of_others():
     async with serving() as (port, handlers, server), connected(port) as (_, writer):
+        requests = [wire.request(stream, WAIT.encode(), body=wire.message(b"")) for stream in range(1, 401, 2)]
+        resets = [wire.frame(wire.RST_STREAM, 0, stream, CANCEL) for stream in range(1, 401, 2)]
+        kept = wire.request(401, ECHO.encode(), body=wire.message(b"kept"))
         # In one write: what is reset is seen before the first handler begins.
-        writer.write(
-            b"".join(
-                wire.request(stream, WAIT.encode(), body=wire.message(b""))
-                + wire.frame(wire.RST_STREAM, 0, stream, CANCEL)
-                for stream in range(1, 401, 2)
-            )
-            + wire.request(401, ECHO.encode(), body=wire.message(b"kept"))
-        )
+        writer.write(b"".join([*requests, *resets, kept]))
         await until(lambda: server.tally.succeeded == 1)
         assert server.tally.started < 20
         assert handlers.happened["waiting"] < 20
