@@ -16,10 +16,14 @@ _CLASSES: Final = (v1.ORBIT_CLASS_ATIRA, v1.ORBIT_CLASS_ATEN, v1.ORBIT_CLASS_APO
 _CLASS_NUMBERS: Final = np.array(_CLASSES, np.uint8)
 _MOID_UNKNOWN: Final = -1.0
 _LENGTH_DELIMITED: Final = 2
+_UNBOUND_NOTE: Final = (
+    "eccentricity {:g} is 1 or more: none of the network's classes applies, and it was trained on bound orbits, so"
+    " its probability is an extrapolation; the definition's verdict is exact"
+)
 
 
 def encode_rows(said: Judgement, rows: NDArray[np.float64]) -> list[v1.Prediction]:
-    """One message an object, without its designation.
+    """One message an object, without its designation; without the network's class where the orbit is not bound.
 
     Args:
         said: of N objects.
@@ -41,28 +45,30 @@ def encode_rows(said: Judgement, rows: NDArray[np.float64]) -> list[v1.Predictio
         v1.Prediction(
             pha_probability=probability,
             potentially_hazardous=hazardous,
-            orbit_class=_CLASSES[of_classes.index(max(of_classes))],
-            class_probabilities=[
-                v1.ClassProbability(orbit_class=orbit_class, probability=share)
-                for orbit_class, share in zip(_CLASSES, of_classes, strict=True)
-            ],
+            **(_classes(of_classes) if shape[1] < 1.0 else {"network_note": _UNBOUND_NOTE.format(shape[1])}),
             definition=_definition(moid_au, is_hazardous, orbit_class_number, shape),
         )
         for probability, hazardous, of_classes, moid_au, is_hazardous, orbit_class_number, shape in columns
     ]
 
 
-def encode_columns(said: Judgement, model: v1.ModelSpec) -> v1.PredictColumnsResponse:
+def encode_columns(said: Judgement, rows: NDArray[np.float64], model: v1.ModelSpec) -> v1.PredictColumnsResponse:
     """Columns of N objects.
+
+    Args:
+        said: of the objects.
+        rows: the (N, 7) numbers it was said of.
+        model: that said it.
 
     The packed columns are written as they lie on the wire and parsed at once, which copies them: 100,000 objects
     value by value would take over 20 ms.
     """
     moid_au = said.rules.earth_moid_au
+    classes = _CLASS_NUMBERS[said.class_probabilities.argmax(axis=1)]
     columns: dict[str, NDArray[Any]] = {
         "pha_probability": said.pha_probability.astype("<f8"),
         "potentially_hazardous": said.potentially_hazardous.astype(np.uint8),
-        "orbit_class": _CLASS_NUMBERS[said.class_probabilities.argmax(axis=1)],
+        "orbit_class": np.where(rows[:, 1] < 1.0, classes, np.uint8(v1.ORBIT_CLASS_UNSPECIFIED)),
         "earth_moid_au": np.where(np.isnan(moid_au), _MOID_UNKNOWN, moid_au).astype("<f8"),
         "definition_potentially_hazardous": said.rules.potentially_hazardous.astype(np.uint8),
         "definition_orbit_class": said.rules.orbit_class.astype(np.uint8),
@@ -87,6 +93,17 @@ def _varint(value: int) -> bytes:
         value >>= 7
     encoded.append(value)
     return bytes(encoded)
+
+
+def _classes(probabilities: list[float]) -> dict[str, Any]:
+    """The network's word on the class, as fields of a `Prediction`."""
+    return {
+        "orbit_class": _CLASSES[probabilities.index(max(probabilities))],
+        "class_probabilities": [
+            v1.ClassProbability(orbit_class=orbit_class, probability=share)
+            for orbit_class, share in zip(_CLASSES, probabilities, strict=True)
+        ],
+    }
 
 
 def _definition(moid_au: float, hazardous: bool, orbit_class: int, shape: list[float]) -> v1.Definition:

@@ -126,8 +126,8 @@ class PredictionServicer(v1.PredictionServiceServicer):
         said, arm = await self._rollout.judge(arm, rows, budget, definition=not request.without_definition)
         model = await self._judges.describe(said.version, arm.model, budget)
         if few:
-            return encode_columns(said, model)
-        return await self._turns.call(encode_columns, said, model, caller=caller_here(context))
+            return encode_columns(said, rows, model)
+        return await self._turns.call(encode_columns, said, rows, model, caller=caller_here(context))
 
     async def StreamPredict(  # noqa: N802  # the contract's name
         self, request_iterator: AsyncIterator[v1.PredictColumnsRequest], context: Context

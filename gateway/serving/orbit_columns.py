@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from gateway.neo.elements import Orbits
 from gateway.serving.bounds import PERIHELION_DISTANCE_AU
-from gateway.serving.orbits import CLOSED_ONLY
 from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations
 from orrery.inference import v1
 
@@ -48,7 +47,7 @@ def read_columns(columns: v1.OrbitColumns, violations: Violations) -> Orbits:
 
 
 def read_model_columns(columns: v1.OrbitColumns, violations: Violations) -> Floats:
-    """What is asked of the models: closed orbits with H; see `read_columns`.
+    """What is asked of the models: orbits with H; see `read_columns`.
 
     Without `Orbits`, whose making costs 60 us, which is most of a small message.
 
@@ -74,10 +73,13 @@ def _read(columns: v1.OrbitColumns, violations: Violations, *, of_models: bool) 
         ellipse = (a > 0.0) & (e >= 0.0) & (e < 1.0)
         outside = ellipse & ~PERIHELION_DISTANCE_AU.holds(q)
         what = f"makes a perihelion distance outside [{_NEAREST_AU:g}, {_FARTHEST_AU:g}] au"
-        _note_rows("orbits.eccentricity", e >= 1.0, "must be less than 1 with semi_major_axis_au", violations)
+        _note_rows(
+            "orbits.eccentricity",
+            e >= 1.0,
+            "must be less than 1 with semi_major_axis_au: give perihelion_distance_au",
+            violations,
+        )
         _note_rows("orbits.eccentricity", outside, what, violations)
-    elif of_models:
-        _note_rows("orbits.eccentricity", e >= 1.0, CLOSED_ONLY, violations)
     violations.raise_if_any()
     return _Columns(
         q,

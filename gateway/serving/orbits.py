@@ -39,15 +39,12 @@ _BODY: Final[tuple[Literal["mass_kg", "diameter_km", "density_kg_m3"], ...]] = (
 )
 _BODY_TOLERANCE: Final = 0.1
 
-CLOSED_ONLY: Final = "must be less than 1: the models know closed orbits only"
-
 
 def read_orbits(
     objects: Sequence[v1.NearEarthObject],
     violations: Violations,
     *,
     path: str = "objects",
-    closed: bool = False,
     phase: bool = False,
 ) -> Orbits:
     """The orbits of some objects; read them last, for this refuses the request if anything was noted so far.
@@ -56,7 +53,6 @@ def read_orbits(
         objects: N checked messages.
         violations: where broken rules are noted.
         path: of the list in the request.
-        closed: refuse e >= 1.
         phase: refuse elements without a mean anomaly or a perihelion time.
 
     Returns:
@@ -65,7 +61,7 @@ def read_orbits(
     Raises:
         InvalidRequest: a rule was broken, here or before.
     """
-    return Orbits(*read_orbit_rows(objects, violations, path=path, closed=closed, phase=phase).T)
+    return Orbits(*read_orbit_rows(objects, violations, path=path, phase=phase).T)
 
 
 def read_orbit_rows(
@@ -73,22 +69,19 @@ def read_orbit_rows(
     violations: Violations,
     *,
     path: str = "objects",
-    closed: bool = False,
     phase: bool = False,
 ) -> Floats:
     """The orbits of some objects as (N, 7) rows, columns in the order of the fields of `Orbits`; see `read_orbits`.
 
     For few objects at a time: making `Orbits` of one costs 100 us.
     """
-    rows = [
-        _orbit_row(item, violations, f"{path}[{row}]", closed=closed, phase=phase) for row, item in enumerate(objects)
-    ]
+    rows = [_orbit_row(item, violations, f"{path}[{row}]", phase=phase) for row, item in enumerate(objects)]
     violations.raise_if_any()
     return np.array(rows, dtype=np.float64)
 
 
 def read_model_rows(objects: Sequence[v1.NearEarthObject], violations: Violations) -> Floats:
-    """What is asked of the models, of some objects with closed orbits; read last, as `read_orbits`.
+    """What is asked of the models, of some objects; read last, as `read_orbits`.
 
     Args:
         objects: N checked messages.
@@ -101,7 +94,7 @@ def read_model_rows(objects: Sequence[v1.NearEarthObject], violations: Violation
         InvalidRequest: a rule was broken, here or before.
     """
     magnitudes = read_absolute_magnitudes(objects, violations)
-    rows = read_orbit_rows(objects, violations, closed=True)
+    rows = read_orbit_rows(objects, violations)
     # In place of the perihelion's time, which tells nothing of the orbit's shape.
     rows[:, 5] = magnitudes
     return rows
@@ -109,7 +102,7 @@ def read_model_rows(objects: Sequence[v1.NearEarthObject], violations: Violation
 
 def read_orbit(item: v1.NearEarthObject, violations: Violations, path: str) -> Orbits:
     """The orbit of one object, with its phase; see `read_orbits`."""
-    row = _orbit_row(item, violations, path, closed=False, phase=True)
+    row = _orbit_row(item, violations, path, phase=True)
     violations.raise_if_any()
     return Orbits(*np.array([row], dtype=np.float64).T)
 
@@ -165,24 +158,18 @@ def check_body(physical: v1.PhysicalParameters, violations: Violations, path: st
         )
 
 
-def _orbit_row(
-    item: v1.NearEarthObject, violations: Violations, path: str, *, closed: bool, phase: bool
-) -> tuple[float, ...]:
+def _orbit_row(item: v1.NearEarthObject, violations: Violations, path: str, *, phase: bool) -> tuple[float, ...]:
     """One orbit as the fields of `Orbits`, in order."""
     check_body(item.physical, violations, f"{path}.physical")
     if item.WhichOneof("orbit") == "state":
-        return _state_row(item.state, violations, f"{path}.state", closed=closed)
-    return _elements_row(item.elements, violations, f"{path}.elements", closed=closed, phase=phase)
+        return _state_row(item.state, violations, f"{path}.state")
+    return _elements_row(item.elements, violations, f"{path}.elements", phase=phase)
 
 
-def _elements_row(
-    elements: v1.OrbitalElements, violations: Violations, path: str, *, closed: bool, phase: bool
-) -> tuple[float, ...]:
+def _elements_row(elements: v1.OrbitalElements, violations: Violations, path: str, *, phase: bool) -> tuple[float, ...]:
     e = elements.eccentricity
     by_axis = elements.WhichOneof("size") == "semi_major_axis_au"
     by_anomaly = elements.WhichOneof("phase") == "mean_anomaly_deg"
-    if closed and e >= 1.0:
-        violations.add(f"{path}.eccentricity", CLOSED_ONLY)
     if e >= 1.0 and by_axis:
         violations.add(f"{path}.semi_major_axis_au", "contradicts eccentricity >= 1: give perihelion_distance_au")
     if e >= 1.0 and by_anomaly:
@@ -220,7 +207,7 @@ def _perihelion_time_tdb_jd(q: float, e: float, mean_anomaly_deg: float, epoch_t
     return epoch_tdb_jd - (math.remainder(mean_anomaly_deg, 360.0) / mean_motion_deg_d)
 
 
-def _state_row(state: v1.StateVector, violations: Violations, path: str, *, closed: bool) -> tuple[float, ...]:
+def _state_row(state: v1.StateVector, violations: Violations, path: str) -> tuple[float, ...]:
     vector = np.array([[state.x_au, state.y_au, state.z_au, state.vx_au_d, state.vy_au_d, state.vz_au_d]])
     epoch = np.array([state.epoch_tdb_jd])
     if state.frame == v1.FRAME_ICRF:
@@ -240,6 +227,4 @@ def _state_row(state: v1.StateVector, violations: Violations, path: str, *, clos
     except InvalidOrbitError as error:
         violations.add(path, f"makes no orbit to compute with: {error}")
         return (1.0,) * 7
-    if closed and orbit.eccentricity[0] >= 1.0:
-        violations.add(path, f"has eccentricity {orbit.eccentricity[0]:.6g}, which {CLOSED_ONLY}")
     return tuple(float(getattr(orbit, field.name)[0]) for field in dataclasses.fields(orbit))

@@ -168,7 +168,7 @@ BAD = [
     ([*columns_of(orbits(2), [2])[1:], *columns_of(orbits(3), [3])[:1]], [], "inputs"),
     ([GOOD, *columns_of(orbits(2), [2])[:1]], [], "inputs"),
     ([matrix(np.full((2, 6), np.nan))], [], "orbits.eccentricity[0]"),
-    ([matrix([[0.5, 1.5, 3.0, 4.0, 5.0, 20.0]])], [], "orbits.eccentricity[0]"),
+    ([matrix([[0.5, 20.5, 3.0, 4.0, 5.0, 20.0]])], [], "orbits.eccentricity[0]"),
 ]
 
 

@@ -36,6 +36,11 @@ def test_bounds(tag, inside, outside):
     assert tag not in tags(**outside)
 
 
+def test_unbound_orbits_have_the_tags_that_need_no_semi_major_axis():
+    shapes = [(0.9, np.nextafter(1.0, 0.0), 5.0), (0.9, 1.0, 5.0), (0.05, 1.2, 122.7), (1.0, 3.4, 44.0)]
+    assert orbit_tags(np.array(shapes)) == [[], ["unbound"], ["retrograde", "sun-grazing", "unbound"], ["unbound"]]
+
+
 @pytest.mark.parametrize(
     ("uncertainty", "poor"),
     [

@@ -31,7 +31,9 @@ class ScoreAnomaliesRequest(_message.Message):
     """Also say which features pushed the score."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_orbit_pb2.NearEarthObject]:
-        """1 to 1,000. Each needs an elliptic orbit and an absolute magnitude (or diameter and albedo)."""
+        """1 to 1,000. Each needs an orbit and an absolute magnitude (or diameter and albedo). Bound or not: the forest learnt
+        from bound orbits, and takes one with e >= 1 for as unusual as the most eccentric of them; its tag is "unbound".
+        """
 
     @_builtins.property
     def model(self) -> _model_pb2.ModelSelector: ...

@@ -232,7 +232,7 @@ class OrbitalElements(_message.Message):
     perihelion_distance_au: _builtins.float
     """0.0001 to 100, also where it follows from the semi-major axis."""
     eccentricity: _builtins.float
-    """>= 0, at most 20, not 1."""
+    """0 to 20."""
     inclination_deg: _builtins.float
     """0 to 180."""
     longitude_of_ascending_node_deg: _builtins.float
@@ -240,7 +240,7 @@ class OrbitalElements(_message.Message):
     argument_of_perihelion_deg: _builtins.float
     """0 to 360."""
     mean_anomaly_deg: _builtins.float
-    """-360 to 360; refused for e > 1 (give the perihelion time)."""
+    """-360 to 360; refused for e >= 1 (give the perihelion time)."""
     perihelion_time_tdb_jd: _builtins.float
     """Julian date, TDB."""
     def __init__(

@@ -28,7 +28,7 @@ class PredictRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_orbit_pb2.NearEarthObject]:
-        """1 to 1,000. Each needs an elliptic orbit and an absolute magnitude (or diameter and albedo)."""
+        """1 to 1,000. Each needs an orbit and an absolute magnitude (or diameter and albedo)."""
 
     @_builtins.property
     def model(self) -> _model_pb2.ModelSelector: ...
@@ -82,18 +82,23 @@ class Prediction(_message.Message):
     ORBIT_CLASS_FIELD_NUMBER: _builtins.int
     CLASS_PROBABILITIES_FIELD_NUMBER: _builtins.int
     DEFINITION_FIELD_NUMBER: _builtins.int
+    NETWORK_NOTE_FIELD_NUMBER: _builtins.int
     designation: _builtins.str
     pha_probability: _builtins.float
     """The network's probability that the object is potentially hazardous."""
     potentially_hazardous: _builtins.bool
     """pha_probability at the model's own threshold."""
     orbit_class: _orbit_pb2.OrbitClass.ValueType
-    """The network's most probable class."""
+    """The network's most probable class. Unspecified for orbits that are not bound (e >= 1): it has no class for them."""
+    network_note: _builtins.str
+    """How far the network can be relied on, where it cannot as usual: for e >= 1, beyond its training data. Else empty."""
     @_builtins.property
-    def class_probabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassProbability]: ...
+    def class_probabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassProbability]:
+        """Empty for e >= 1."""
+
     @_builtins.property
     def definition(self) -> Global___Definition:
-        """What the definitions say: exact where the network estimates."""
+        """What the definitions say: exact where the network estimates, for every eccentricity."""
 
     def __init__(
         self,
@@ -104,10 +109,11 @@ class Prediction(_message.Message):
         orbit_class: _orbit_pb2.OrbitClass.ValueType = ...,
         class_probabilities: _abc.Iterable[Global___ClassProbability] | None = ...,
         definition: Global___Definition | None = ...,
+        network_note: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_probabilities", b"class_probabilities", "definition", b"definition", "designation", b"designation", "orbit_class", b"orbit_class", "pha_probability", b"pha_probability", "potentially_hazardous", b"potentially_hazardous"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["class_probabilities", b"class_probabilities", "definition", b"definition", "designation", b"designation", "network_note", b"network_note", "orbit_class", b"orbit_class", "pha_probability", b"pha_probability", "potentially_hazardous", b"potentially_hazardous"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -225,7 +231,9 @@ class PredictColumnsResponse(_message.Message):
     @_builtins.property
     def potentially_hazardous(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bool]: ...
     @_builtins.property
-    def orbit_class(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.OrbitClass.ValueType]: ...
+    def orbit_class(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.OrbitClass.ValueType]:
+        """Unspecified where e >= 1."""
+
     @_builtins.property
     def earth_moid_au(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Definition.earth_moid_au; -1 where unknown."""

@@ -218,7 +218,7 @@ class ComputeMoidRequest(_message.Message):
     """Also prove each distance: about 0.5 ms a MOID instead of 5 us."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[_orbit_pb2.NearEarthObject]:
-        """1 to 1,000; elliptic or hyperbolic."""
+        """1 to 1,000; of any eccentricity."""
 
     @_builtins.property
     def planets(self) -> _containers.RepeatedScalarFieldContainer[_orbit_pb2.Planet.ValueType]:
