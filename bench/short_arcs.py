@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real orbits as uncertain as an arc of seven days leaves them, to measure what their clones cost.
 
-Each is observed when it is nearest to Earth in the ten years after the catalogue's epoch: on three nights within a week,
-four times each, to half an arcsecond in both angles. The covariance is that of a least-squares fit to these
-observations, with two-body partials by finite differences (Milani & Gronchi 2010, Theory of Orbit Determination, ch. 5).
+Each is observed when it is nearest to Earth in the ten years after the catalogue's epoch: on three nights within a
+week, four times each, to half an arcsecond in both angles. The covariance is that of a least-squares fit to these
+observations, with two-body partials by finite differences (Milani & Gronchi 2010, Theory of Orbit Determination,
+chapter 5).
 """
 
 from dataclasses import dataclass
@@ -83,7 +84,10 @@ def _short_arc(row: "pd.Series[float]") -> ShortArc:
     epoch_d = float(times[np.linalg.norm(away, axis=1).argmin()])
     state = to_states(orbit, epoch_d + J2000_TDB_JD)[0]
     partials = np.stack(
-        [(_angles(state + step, epoch_d) - _angles(state - step, epoch_d)) / (2.0 * _STEP) for step in _STEP * np.eye(6)],
+        [
+            (_angles(state + step, epoch_d) - _angles(state - step, epoch_d)) / (2.0 * _STEP)
+            for step in _STEP * np.eye(6)
+        ],
         axis=1,
     )
     _, values, right = np.linalg.svd(partials / _ERROR_RAD, full_matrices=False)

@@ -35,6 +35,10 @@ def rough_positions(time_d: Floats) -> Floats:
     first_d, intervals = _grid()
     index = np.clip(((time_d - first_d) // _SPACING_D).astype(np.intp), 0, intervals - 1)
     piece = index // _NODES_AT_ONCE
+    if len(piece) and (number := int(piece[0])) == piece[-1] and (piece == number).all():
+        left = index - number * _NODES_AT_ONCE
+        part = (time_d - first_d) / _SPACING_D - index
+        return _hermite(_piece(number), left, part[:, None, None])
     positions = np.empty((len(time_d), len(Body), 3))
     for number in np.unique(piece):
         rows = piece == number

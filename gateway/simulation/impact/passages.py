@@ -17,7 +17,8 @@ from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
 from gateway.simulation.impact.chords import survey
 from gateway.simulation.impact.meetings import Path, meetings
-from gateway.simulation.nbody import Cancelled, Forces, Swarm, SwarmStep
+from gateway.simulation.impact.step_groups import StepGroups
+from gateway.simulation.nbody import Cancelled, Forces, SwarmStep
 from gateway.simulation.steps import spread
 from gateway.simulation.target_plane import Hyperbola, hyperbola
 
@@ -103,22 +104,18 @@ def follow(
     """
     lookout = _Lookout(len(states), reach_au)
     lookout.start(states, start_d)
-    ends, flying = states.copy(), np.arange(len(states))
-    swarm = Swarm(states, start_d, forces, pushes_au_d2)
-    while len(lookout.flying):
-        if len(flying) > len(lookout.flying):
-            # Whoever hit something is gone: within the body its way would be fiction, and hold up the others.
-            swarm = swarm.only(np.flatnonzero(np.isin(flying, lookout.flying)))
-            flying = lookout.flying
-            continue
+    groups = StepGroups(states, start_d, forces, pushes_au_d2)
+    groups.flying[:] = lookout.flying
+    if cancelled():
+        raise Cancelled
+    for taken in groups.steps(end_d):
+        groups.calm[taken.clones] = lookout.look(taken.step, taken.after, taken.clones)
+        # Whoever hit something is gone: within the body its way would be fiction, and hold up the others.
+        groups.flying[:] = lookout.flying
+        moved(float(groups.times[groups.flying].mean()) if groups.flying.any() else taken.step.end_d)
         if cancelled():
             raise Cancelled
-        if (step := swarm.step(end_d)) is None:
-            break
-        ends[flying] = swarm.states
-        swarm.be_calm(bool(lookout.look(step, ends[flying], flying).all()))
-        moved(step.end_d)
-    return Flight(ends, lookout.passages, lookout.hit_body, lookout.hit_d)
+    return Flight(groups.states, lookout.passages, lookout.hit_body, lookout.hit_d)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,9 +153,10 @@ class _Lookout:
                 self._note(int(clone), body, time_d, states[clone] - at[0], hit=True)
 
     @property
-    def flying(self) -> Indices:
-        """The clones that have not hit anything."""
-        return np.flatnonzero(self.hit_body == NOTHING)
+    def flying(self) -> NDArray[np.bool_]:
+        """(N,) the clones that have not hit anything."""
+        flags: NDArray[np.bool_] = self.hit_body == NOTHING
+        return flags
 
     def look(self, step: SwarmStep, after: Floats, clones: Indices) -> NDArray[np.bool_]:
         """Within one step of some clones, whose end is (N, 6) `after`.

@@ -6,13 +6,14 @@ control of Pham, Rein & Spiegel 2024, OJAp 7, 1) follows them: one object on its
 (`Swarm`).
 """
 
-from gateway.simulation.nbody.flight import INTEGRATOR, Cancelled
+from gateway.simulation.nbody.flight import ARRIVED_D, INTEGRATOR, Cancelled
 from gateway.simulation.nbody.forces import Fidelity, Forces
 from gateway.simulation.nbody.integrator import Integrator
 from gateway.simulation.nbody.kernels import ephemeris_description, has_asteroids
 from gateway.simulation.nbody.swarm import Swarm, SwarmStep
 
 __all__ = [
+    "ARRIVED_D",
     "INTEGRATOR",
     "Cancelled",
     "Fidelity",

@@ -68,7 +68,7 @@ class Flight:
         self._places: Floats = np.ctypeslib.as_array(particles).reshape(len(states), doubles)[:, :6]
         self._places[:] = states
         self._well = simulation._status  # noqa: SLF001  # REBOUND has no public one
-        self._given = forces, pushes
+        self._given = forces
         self._direction = 1.0
         self._step_d = _FIRST_STEP_D
         self._coefficients: list[Floats] = []

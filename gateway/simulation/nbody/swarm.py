@@ -53,7 +53,15 @@ class Swarm(Flight):
         time_d: where they are, days of TDB since J2000.0.
     """
 
-    def __init__(self, states: Floats, time_d: float, forces: Forces, pushes_au_d2: Floats | None = None) -> None:
+    def __init__(
+        self,
+        states: Floats,
+        time_d: float,
+        forces: Forces,
+        pushes_au_d2: Floats | None = None,
+        *,
+        first_step_d: float | None = None,
+    ) -> None:
         """Put the objects at their start.
 
         Args:
@@ -61,8 +69,10 @@ class Swarm(Flight):
             time_d: days of TDB since J2000.0.
             forces: what acts on them.
             pushes_au_d2: (N, 3) A1, A2, A3 of each, in place of those of the forces.
+            first_step_d: where it is known; else short, and longer until it fits.
         """
         super().__init__(states, time_d, forces, pushes_au_d2)
+        self._step_d = first_step_d or self._step_d
         self._calm = False
         self._own_forces = self._take_forces()
 
@@ -73,20 +83,31 @@ class Swarm(Flight):
 
     def be_calm(self, calm: bool) -> None:
         """Say whether the next steps stay far from all bodies: at `FAST` they are longer then, and Earth is round."""
-        recipe = RECIPES[self._given[0].fidelity]
+        recipe = RECIPES[self._given.fidelity]
         if calm == self._calm or recipe.calm_epsilon is None:
             return
         self._calm = calm
         self._simulation.ri_ias15.epsilon = recipe.calm_epsilon if calm else recipe.epsilon
         self._extras.forces = [name for name in self._left_to_assist if not (calm and name == "EARTH_HARMONICS")]
 
-    def only(self, rows: NDArray[np.intp]) -> "Swarm":
-        """Some of the objects, from where they are, with the step that fits them; this swarm is done with."""
-        forces, pushes = self._given
-        swarm = Swarm(self.states[rows], self.time_d, forces, pushes[rows])
-        swarm._step_d = self._step_d
-        swarm.be_calm(self._calm)
-        return swarm
+    @property
+    def next_step_d(self) -> float:
+        """How long the next step is to be, in days."""
+        return self._step_d
+
+    def own_steps_d(self, step: SwarmStep, calm: NDArray[np.bool_]) -> Floats:
+        """(N,) the step that each object would take alone: IAS15's control (see `RECIPES`) on its own acceleration.
+
+        Args:
+            step: the last one.
+            calm: (N,) which of them would be calm.
+        """
+        recipe = RECIPES[self._given.fidelity]
+        epsilon = np.where(calm, recipe.calm_epsilon or recipe.epsilon, recipe.epsilon)
+        greatest = np.abs(step.accelerations[0]).max(axis=1)
+        last = np.maximum(np.abs(step.accelerations[7]).max(axis=1), 1e-300)
+        own_d: Floats = abs(step.end_d - step.start_d) * (epsilon * greatest / last) ** (1.0 / 7.0)
+        return own_d
 
     def step(self, until_d: float) -> SwarmStep | None:
         """One step towards a time; None where the objects are there already.
@@ -98,9 +119,12 @@ class Swarm(Flight):
         if abs(until_d - start_d) <= ARRIVED_D:
             return None
         self._head_for(until_d)
-        states = self.states
+        states, planned_d = self.states, self._step_d
         self._step(until_d)
         self._heed_messages()
+        if abs(until_d - self.time_d) <= ARRIVED_D:
+            # A step that was cut short says nothing of the next.
+            self._step_d = max(self._step_d, planned_d)
         return SwarmStep(start_d, self.time_d, states, self._acceleration_coefficients().reshape(8, -1, 3))
 
     def _take_forces(self) -> SwarmForces:
