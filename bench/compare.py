@@ -124,7 +124,7 @@ def _difference(case: Case, published: Published, offset_d: float, found: Sequen
         ours = min(same, key=lambda one: abs(one.time_d - time_d))
         distance_km = ours.distance_km - published.distance_km
         time_s = (ours.time_d - time_d) * DAY_S
-        v_rel_km_s = ours.relative_velocity_km_s - published.v_rel_km_s
+        v_rel_km_s = (ours.relative_velocity_km_s or nan) - published.v_rel_km_s
         v_inf_km_s = ours.hyperbola.v_infinity_km_s - published.v_inf_km_s if ours.hyperbola else nan
     return Difference(
         case.designation, case.condition_code, published, offset_d, distance_km, time_s, v_rel_km_s, v_inf_km_s

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.neo.frames import ecliptic_to_icrf, icrf_to_ecliptic
-from gateway.neo.units import AU_KM, DAY_S, J2000_TDB_JD
+from gateway.neo.units import AU_KM, DAY_S
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import Body
-from gateway.simulation.encounters import Approach, Found, search
+from gateway.simulation.descent import descend
+from gateway.simulation.encounters import Approach, search
 from gateway.simulation.entry import Entry, find_entry
 from gateway.simulation.nbody import Integrator
 from gateway.simulation.sampling import AdaptiveSampler, EvenSampler, Points, Sampler
@@ -30,7 +31,7 @@ from gateway.simulation.scenario import (
     Sighting,
     TrajectoryPiece,
 )
-from gateway.simulation.steps import Steps, join
+from gateway.simulation.steps import Steps
 
 Floats = NDArray[np.float64]
 
@@ -43,8 +44,6 @@ MAX_APPROACHES: Final = 5_000
 _AU_D_PER_KM_S: Final = DAY_S / AU_KM
 # Points of a trajectory that go out together.
 _POINTS_AT_ONCE: Final = 1_000
-# How far beyond the end an object that is within a body then is followed to its centre.
-_MAX_FALL_D: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -133,9 +132,9 @@ class Follower:
         max_steps = _STEPS_AT_ONCE
         while steps := integrator.advance(stop_d, max_steps=max_steps, cancelled=self.cancelled):
             max_steps = min(2 * max_steps, _MAX_STEPS_AT_ONCE)
-            found, steps = self._search(integrator, steps)
-            self._note(found.approaches, steps)
-            impact = found.approaches[-1].impact if found.approaches else None
+            found, steps = self._search(steps)
+            self._note(found, steps)
+            impact = found[-1].impact if found else None
             end_d = impact.time_d if impact else float(steps.time_d[-1])
             self._emit_points(self._sampler.add(steps, end_d))
             self._before = steps
@@ -145,15 +144,15 @@ class Follower:
         self._warnings.update(dict.fromkeys(integrator.warnings))
         return integrator.state, integrator.time_d, False
 
-    def _search(self, integrator: Integrator, steps: Steps) -> tuple[Found, Steps]:
-        limits_au = self.scenario.limits_au
-        found = search(steps, limits_au)
-        low, high = (jd - J2000_TDB_JD for jd in ephemeris.span_tdb_jd(self.scenario.forces.asteroid_kernel))
-        beyond_d = float(np.clip(steps.time_d[-1] + steps.direction * _MAX_FALL_D, low, high))
-        while found.falling and (more := integrator.advance(beyond_d, max_steps=1, cancelled=self.cancelled)):
-            steps = join((steps, more))
-            found = search(steps, limits_au)
-        return found, steps
+    def _search(self, steps: Steps) -> tuple[list[Approach], Steps]:
+        """The approaches within some steps, and these steps, finer where they come down to a surface."""
+        scenario = self.scenario
+        found = search(steps, scenario.limits_au)
+        if not found or (impact := found[-1].impact) is None:
+            return found, steps
+        finer = descend(steps, found[-1].body, impact.time_d, scenario.forces, self.cancelled)
+        again = search(finer, scenario.limits_au)
+        return (again, finer) if again and again[-1].impact else (found, steps)
 
     def _note(self, approaches: list[Approach], steps: Steps) -> None:
         for approach in approaches:

@@ -84,8 +84,10 @@ def _difference(
         changed_index=other,
         distance_km=is_now.distance_km - was.distance_km,
         time_s=(is_now.time_tdb_jd - was.time_tdb_jd) * DAY_S,
-        relative_velocity_km_s=is_now.relative_velocity_km_s - was.relative_velocity_km_s,
     )
+    # Through the very centre there is no speed.
+    if was.relative_velocity_km_s and is_now.relative_velocity_km_s:
+        difference.relative_velocity_km_s = is_now.relative_velocity_km_s - was.relative_velocity_km_s
     if was.HasField("b_plane") and is_now.HasField("b_plane"):
         difference.xi_km = is_now.b_plane.xi_km - was.b_plane.xi_km
         difference.zeta_km = is_now.b_plane.zeta_km - was.b_plane.zeta_km

@@ -65,7 +65,7 @@ def approach_message(approach: Approach, branch: Branch, entry: Entry | None) ->
         time_tdb_jd=approach.time_d + J2000_TDB_JD,
         distance_km=approach.distance_km,
         distance_au=approach.distance_au,
-        relative_velocity_km_s=approach.relative_velocity_km_s,
+        relative_velocity_km_s=approach.relative_velocity_km_s or 0.0,
         branch=v1.Branch.ValueType(branch),
     )
     if approach.hyperbola is not None:

@@ -19,6 +19,7 @@ from gateway.simulation import ephemeris
 from gateway.simulation.bodies import PROPERTIES, Body
 from gateway.simulation.steps import Steps, between, spread
 from gateway.simulation.target_plane import Hyperbola, hyperbola
+from gateway.simulation.two_body import TwoBody
 from gateway.simulation.whereabouts import ERROR_AU, rough_positions
 
 Floats = NDArray[np.float64]
@@ -51,11 +52,13 @@ class Impact:
 class Approach:
     """A local minimum of the distance between two centres.
 
+    Where it lies below the surface, it is that of two-body motion from the surface on: nothing is integrated there.
+
     Attributes:
         body: what was approached.
         time_d: days of TDB since J2000.0.
         distance_km: between the centres.
-        relative_velocity_km_s: there.
+        relative_velocity_km_s: there; None where two-body motion would be faster than light, metres from the centre.
         hyperbola: absent where the object is bound to the body.
         impact: set where the surface is crossed before.
     """
@@ -63,7 +66,7 @@ class Approach:
     body: Body
     time_d: float
     distance_km: float
-    relative_velocity_km_s: float
+    relative_velocity_km_s: float | None
     hyperbola: Hyperbola | None
     impact: Impact | None
 
@@ -102,21 +105,8 @@ class _Track:
         return speed
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a search found.
-
-    Attributes:
-        approaches: in the order of the integration, up to the first impact; only the last can be one.
-        falling: the steps end within a body, before its centre is passed: more steps are needed to judge.
-    """
-
-    approaches: list[Approach]
-    falling: bool
-
-
-def search(steps: Steps, limits_au: Mapping[Body, float]) -> Found:
-    """Every approach within some steps, up to the first impact.
+def search(steps: Steps, limits_au: Mapping[Body, float]) -> list[Approach]:
+    """Every approach within some steps, in the order of the integration, up to the first impact.
 
     Args:
         steps: where to look.
@@ -126,33 +116,18 @@ def search(steps: Steps, limits_au: Mapping[Body, float]) -> Found:
     near = _near(times, states, limits_au)
     sample = np.flatnonzero(near.any(axis=1))
     approaches: list[Approach] = []
-    falling = False
     bodies = [body for index, body in enumerate(Body) if near[:, index].any()]
     for body, body_states in ephemeris.states_of_many(bodies, times[sample]).items():
         track = _Track(body, sample, times[sample], states[sample] - body_states, steps.direction)
         approaches += _approaches(steps, track, limits_au.get(body, 0.0))
-        radius_au = PROPERTIES[body].mean_radius_km / AU_KM
-        inside = track.distance_au[-1] < radius_au and track.receding[-1] < 0.0
-        falling |= bool(inside and sample[-1] == len(times) - 1)
-    approaches.sort(key=lambda approach: approach.time_d * steps.direction)
-    hit = next((index for index, approach in enumerate(approaches) if approach.impact), None)
-    if hit is None:
-        return Found(approaches, falling)
-    return Found(approaches[: hit + 1], falling=False)
 
+    def when(approach: Approach) -> float:
+        # What lies between a surface and the pericentre below it never happens.
+        return steps.direction * (approach.impact.time_d if approach.impact else approach.time_d)
 
-def body_around(state: Floats, time_d: float) -> Body | None:
-    """The body within whose mean radius a state lies, if any.
-
-    Args:
-        state: (6,) barycentric ICRF, au and au/d.
-        time_d: days of TDB since J2000.0.
-    """
-    for body, body_state in ephemeris.states_of_many(Body, np.array([time_d])).items():
-        relative = state - body_state[0]
-        if np.linalg.norm(relative[:3]) * AU_KM < PROPERTIES[body].mean_radius_km:
-            return body
-    return None
+    approaches.sort(key=when)
+    hit = next((index for index, approach in enumerate(approaches) if approach.impact), len(approaches))
+    return approaches[: hit + 1]
 
 
 def _near(times: Floats, states: Floats, limits_au: Mapping[Body, float]) -> NDArray[np.bool_]:
@@ -170,26 +145,32 @@ def _near(times: Floats, states: Floats, limits_au: Mapping[Body, float]) -> NDA
 
 
 def _approaches(steps: Steps, track: _Track, reported_au: float) -> Iterator[Approach]:
-    limit_au = max(reported_au, PROPERTIES[track.body].mean_radius_km / AU_KM)
+    """The minima within the limit, up to the first that lies below the surface, or to the first sample that does."""
+    radius_au = PROPERTIES[track.body].mean_radius_km / AU_KM
+    limit_au = max(reported_au, radius_au)
     receding, distance_au, speed_au_d = track.receding, track.distance_au, track.speed_au_d
+    inside = np.flatnonzero(distance_au < radius_au)
+    first_inside = int(inside[0]) if len(inside) else len(distance_au)
     turns = (receding[:-1] < 0.0) & (receding[1:] >= 0.0) & (np.diff(track.sample) == 1)
-    hit = False
-    for before in np.flatnonzero(turns):
+    # A turn between the last sample above the surface and the first below it comes after the crossing.
+    for before in np.flatnonzero(turns[: max(first_inside - 1, 0)]):
         after = before + 1
         way_au = _SPEED_UP * speed_au_d[before : after + 1].max() * abs(track.time_d[after] - track.time_d[before])
         if 0.5 * (distance_au[before] + distance_au[after] - way_au) > limit_au:
             continue
         low, high = float(track.time_d[before]), float(track.time_d[after])
         time_d = find_root(_radial_rate(steps, track.body, low, high), low, high)
-        if np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3]) <= limit_au:
-            approach = _describe(steps, track, time_d, int(before))
-            hit |= approach.impact is not None
-            yield approach
-    # A way through the very centre may have no turn that a polynomial can follow; it is an impact all the same.
-    inside = np.flatnonzero(distance_au < PROPERTIES[track.body].mean_radius_km / AU_KM)
-    if len(inside) and not hit and receding[-1] >= 0.0:
-        deepest = int(inside[distance_au[inside].argmin()])
-        yield _describe(steps, track, float(track.time_d[deepest]), deepest)
+        nearest_au = float(np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3]))
+        if nearest_au < radius_au:
+            yield _impact(steps, track.body, _crossing_d(steps, track.body, low, time_d))
+            return
+        if nearest_au <= limit_au:
+            yield _passage(steps, track.body, time_d)
+    if first_inside == 0:
+        yield _impact(steps, track.body, float(track.time_d[0]))
+    elif first_inside < len(distance_au):
+        above_d, below_d = track.time_d[first_inside - 1 : first_inside + 1]
+        yield _impact(steps, track.body, _crossing_d(steps, track.body, float(above_d), float(below_d)))
 
 
 def _relative(steps: Steps, body: Body, time_d: Floats) -> Floats:
@@ -206,26 +187,42 @@ def _radial_rate(steps: Steps, body: Body, low: float, high: float) -> Callable[
     return lambda time_d: float(between(times, rates, np.array([time_d]))[0])
 
 
-def _describe(steps: Steps, track: _Track, time_d: float, before: int) -> Approach:
-    properties = PROPERTIES[track.body]
-    state, motion = _met(steps, track.body, time_d)
-    distance_km = float(np.linalg.norm(state[:3])) * AU_KM
-    impact = _crossing(steps, track, time_d, before) if distance_km < properties.mean_radius_km else None
-    # Within a body the way is fiction: there the hyperbola is that of the way in.
-    known, known_motion = _met(steps, track.body, impact.time_d) if impact else (state, motion)
+def _passage(steps: Steps, body: Body, time_d: float) -> Approach:
+    relative, motion = _met(steps, body, time_d)
     return Approach(
-        body=track.body,
+        body=body,
         time_d=time_d,
-        distance_km=distance_km,
-        relative_velocity_km_s=float(np.linalg.norm(state[3:])) * _KM_S_PER_AU_D,
-        hyperbola=hyperbola(
-            known[:3] * AU_KM,
-            known[3:] * _KM_S_PER_AU_D,
-            known_motion * _KM_S_PER_AU_D,
-            properties.gm_km3_s2,
-            properties.mean_radius_km,
-        ),
-        impact=impact,
+        distance_km=float(np.linalg.norm(relative[:3])) * AU_KM,
+        relative_velocity_km_s=float(np.linalg.norm(relative[3:])) * _KM_S_PER_AU_D,
+        hyperbola=_hyperbola(body, relative, motion),
+        impact=None,
+    )
+
+
+def _impact(steps: Steps, body: Body, time_d: float) -> Approach:
+    """An approach that ends at the surface: below it, it is the two-body motion of the state there."""
+    relative, motion = _met(steps, body, time_d)
+    onwards = TwoBody.of(
+        relative[:3] * AU_KM, steps.direction * relative[3:] * _KM_S_PER_AU_D, PROPERTIES[body].gm_km3_s2
+    )
+    return Approach(
+        body=body,
+        time_d=time_d + steps.direction * onwards.until_pericentre_s() / DAY_S,
+        distance_km=onwards.pericentre_km,
+        relative_velocity_km_s=onwards.pericentre_speed_km_s,
+        hyperbola=_hyperbola(body, relative, motion),
+        impact=Impact(time_d, float(np.linalg.norm(relative[3:])) * _KM_S_PER_AU_D),
+    )
+
+
+def _hyperbola(body: Body, relative: Floats, motion: Floats) -> Hyperbola | None:
+    properties = PROPERTIES[body]
+    return hyperbola(
+        relative[:3] * AU_KM,
+        relative[3:] * _KM_S_PER_AU_D,
+        motion * _KM_S_PER_AU_D,
+        properties.gm_km3_s2,
+        properties.mean_radius_km,
     )
 
 
@@ -236,22 +233,14 @@ def _met(steps: Steps, body: Body, time_d: float) -> tuple[Floats, Floats]:
     return (steps.at(at) - found[body])[0], (found[body] - found[Body.SUN])[0, 3:]
 
 
-def _crossing(steps: Steps, track: _Track, closest_d: float, before: int) -> Impact | None:
-    """Where the surface is crossed on the way to the minimum, which lies after the sample `before`."""
-    radius_au = PROPERTIES[track.body].mean_radius_km / AU_KM
-    # The first sample within the surface: from there on the way is fiction, which may leave the body again.
-    inside = np.flatnonzero(track.distance_au[: before + 1] < radius_au)
-    first = int(inside[0]) if len(inside) else before + 1
-    if first == 0:
-        return None
+def _crossing_d(steps: Steps, body: Body, above_d: float, below_d: float) -> float:
+    """Where the surface is crossed between an instant above it and one below it."""
+    radius_au = PROPERTIES[body].mean_radius_km / AU_KM
 
     def height_au(time_d: float) -> float:
-        return float(np.linalg.norm(_relative(steps, track.body, np.array([time_d]))[0, :3])) - radius_au
+        return float(np.linalg.norm(_relative(steps, body, np.array([time_d]))[0, :3])) - radius_au
 
-    below_d = float(track.time_d[first]) if len(inside) else closest_d
-    time_d = find_root(height_au, float(track.time_d[first - 1]), below_d)
-    at_surface = _relative(steps, track.body, np.array([time_d]))[0]
-    return Impact(time_d, float(np.linalg.norm(at_surface[3:])) * _KM_S_PER_AU_D)
+    return find_root(height_au, above_d, below_d)
 
 
 def find_root(function: Callable[[float], float], low: float, high: float) -> float:

@@ -19,8 +19,8 @@ from gateway.simulation import ephemeris
 from gateway.simulation.bodies import Body
 from gateway.simulation.branch import barycentric
 from gateway.simulation.deflection.impactor import Mass, mass_of
-from gateway.simulation.encounters import body_around
 from gateway.simulation.nbody import Fidelity, Forces
+from gateway.simulation.surfaces import body_around
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]

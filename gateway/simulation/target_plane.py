@@ -68,9 +68,12 @@ def hyperbola(
         return None
     v_infinity_km_s = float(np.sqrt(v_infinity_squared))
     to_pericentre = np.cross(velocity_km_s, momentum) / gm_km3_s2 - position_km / distance_km
-    eccentricity = float(np.linalg.norm(to_pericentre))
-    ahead = np.cross(momentum, to_pericentre) / (momentum_size * eccentricity)
-    eta = to_pericentre / eccentricity**2 + np.sqrt(1.0 - eccentricity**-2) * ahead
+    to_pericentre /= np.linalg.norm(to_pericentre)
+    ahead = np.cross(momentum, to_pericentre) / momentum_size
+    # The eccentricity is sqrt(1 + s^2): rounding does not bring it below 1 for an almost straight fall.
+    s = v_infinity_km_s * momentum_size / gm_km3_s2
+    eccentricity = float(np.hypot(1.0, s))
+    eta = (to_pericentre + s * ahead) / eccentricity
     impact_parameter_km = momentum_size / v_infinity_km_s
     b_km = impact_parameter_km * np.cross(eta, momentum / momentum_size)
     return Hyperbola(

@@ -86,7 +86,7 @@ def respond(
 def _least(pushes: Pushes, direction: Floats, response: Response, clearance_km: float) -> LeastPush:
     """The smallest push along a direction, either way along it, that clears."""
     radius_km = PROPERTIES[pushes.question.body].mean_radius_km
-    unpushed_km = pushes.closest_km(pushes.unpushed) - radius_km
+    unpushed_km = pushes.unpushed.distance_km - radius_km
     if unpushed_km >= clearance_km:
         return LeastPush(pushes.start, Search.NOT_NEEDED, np.zeros(3), 0.0, unpushed_km, None, 0, 0, monotonic=True)
     guess_mm_s = _guess_mm_s(pushes, response, radius_km + clearance_km)

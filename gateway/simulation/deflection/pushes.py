@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gateway.neo.frames import ecliptic_to_icrf
 from gateway.neo.units import AU_KM, DAY_S, J2000_TDB_JD
 from gateway.simulation import ephemeris
-from gateway.simulation.bodies import PROPERTIES, Body
+from gateway.simulation.bodies import Body
 from gateway.simulation.branch import orbital_axes
 from gateway.simulation.clones import Watch, carry
 from gateway.simulation.deflection.encounter import Start, approaches, counterpart
@@ -109,17 +109,9 @@ class Pushes:
         found = self._after(delta_v_mm_s)
         met = counterpart(found, self.unpushed)
         if met is not None:
-            return self.closest_km(met)
+            return met.distance_km
         hit = bool(found) and found[-1].impact is not None
         return 0.0 if hit else self.question.reach_au * AU_KM
-
-    def closest_km(self, approach: Approach) -> float:
-        """Of the centres: as it is, or where the body is hit, as the hyperbola of the way in has its pericentre."""
-        hyperbola = approach.hyperbola
-        if approach.impact is None or hyperbola is None or hyperbola.plane is None:
-            return approach.distance_km
-        focus_km = PROPERTIES[approach.body].gm_km3_s2 / hyperbola.v_infinity_km_s**2
-        return float(np.hypot(focus_km, hyperbola.plane.impact_parameter_km)) - focus_km
 
     def _optimal(self) -> Floats:
         """The direction of the greatest singular value of the shifts, turned so that it leads away from the body."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gateway.simulation.nbody.flight import ARRIVED_D, Cancelled, Flight
 from gateway.simulation.nbody.forces import Forces
 from gateway.simulation.steps import Steps
+from gateway.simulation.surfaces import LEAST_GRAVITY_AU_D2, body_around
 
 Floats = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class Integrator(Flight):
         return place
 
     def advance(self, until_d: float, *, max_steps: int, cancelled: Callable[[], bool] = lambda: False) -> Steps | None:
-        """Go on towards a time, at most so many steps.
+        """Go on towards a time, at most so many steps, and no farther than the first that ends within a body.
 
         Args:
             until_d: the last step ends there; before `time_d` it runs backwards.
@@ -64,6 +65,9 @@ class Integrator(Flight):
             times.append(self.time_d)
             states.append(self.state)
             accelerations.append(self._acceleration_coefficients())
+            # Looking up all bodies costs as much as several steps; far from them all no pull is as strong.
+            if np.linalg.norm(accelerations[-1].sum(axis=0)) > LEAST_GRAVITY_AU_D2 and self._within_a_body():
+                break
         # Not around the steps: what is caught is caught for all threads, and a job may be halted between two steps.
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -75,3 +79,6 @@ class Integrator(Flight):
         if not accelerations:
             return None
         return Steps(np.array(times), np.array(states), np.array(accelerations))
+
+    def _within_a_body(self) -> bool:
+        return body_around(self.state, self.time_d) is not None

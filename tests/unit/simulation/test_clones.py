@@ -42,7 +42,7 @@ def test_each_clone_goes_as_it_would_alone(days):
         steps = alone(state, start_d, end_d, forces)
         off_km = np.linalg.norm(together.states[number, :3] - steps.states[-1, :3]) * AU_KM
         assert off_km < 0.04
-        found = search(steps, {Body.EARTH: 0.1}).approaches
+        found = search(steps, {Body.EARTH: 0.1})
         nearest = min((a for a in found if a.body is Body.EARTH), key=lambda approach: approach.distance_km)
         assert together.closest.distance_km[number] == pytest.approx(nearest.distance_km, abs=1e-3)
         assert together.closest.time_d[number] == pytest.approx(nearest.time_d, abs=1e-3 / 86_400)
@@ -72,7 +72,7 @@ def test_of_two_passages_the_closer_one_counts():
     forces = Forces()
     window = Watch(Body.EARTH, START_D + 4.0, START_D + 11.0)
     together = carry(np.array([state]), START_D, START_D + 15.0, forces=forces, watch=window)
-    found = search(alone(state, START_D, START_D + 15.0, forces), {Body.EARTH: 0.1}).approaches
+    found = search(alone(state, START_D, START_D + 15.0, forces), {Body.EARTH: 0.1})
     inside = [a for a in found if a.body is Body.EARTH and window.from_d < a.time_d < window.to_d]
     assert len(inside) > 1
     assert together.closest.distance_km[0] == pytest.approx(min(a.distance_km for a in inside), abs=2e-3)

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulation.bodies import PROPERTIES, Body
-from gateway.simulation.encounters import body_around, find_root
+from gateway.simulation.encounters import find_root
 from gateway.simulation.scenario import Branch, Sighting
+from gateway.simulation.surfaces import body_around
 from tests.unit.simulation.made import START_D, asked, beside, carried, scenario
 
 # Far from the Sun a fast object would be unbound anyway; near it the bodies are small.

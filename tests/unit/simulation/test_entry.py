@@ -108,7 +108,7 @@ def test_who_starts_lower_does_not_enter():
 def test_only_earth_has_an_atmosphere_here():
     start, start_d = carried(beside(Body.MOON, (0, 0, 1738.0), (3.0, 0, 0)), START_D, START_D - 1.0)
     steps = Integrator(start, start_d, Forces()).advance(START_D + 1.0, max_steps=1000)
-    moon = [a for a in search(steps, {Body.MOON: 0.01}).approaches if a.body is Body.MOON]
+    moon = [a for a in search(steps, {Body.MOON: 0.01}) if a.body is Body.MOON]
     assert isinstance(moon[0], Approach)
     assert find_entry(steps, moon[0]) is None
 

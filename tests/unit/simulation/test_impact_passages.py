@@ -29,7 +29,7 @@ def alone(state, start_d, end_d):
     parts = []
     while steps := integrator.advance(end_d, max_steps=100):
         parts.append(steps)
-    found = search(join(parts), REACH_AU).approaches
+    found = search(join(parts), REACH_AU)
     # What is nearest only after the surface of another body is crossed is not met any more.
     end_d = next((a.impact.time_d for a in found if a.impact), np.inf)
     return [a for a in found if a.impact or a.time_d < end_d]

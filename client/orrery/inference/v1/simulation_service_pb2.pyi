@@ -1357,7 +1357,9 @@ Global___EncounterDifference: _TypeAlias = EncounterDifference  # noqa: Y015
 
 @_typing.final
 class CloseApproach(_message.Message):
-    """A local minimum of the distance between the centres."""
+    """A local minimum of the distance between the centres. Where it lies below the body's surface, time, distance and speed
+    are those of two-body motion (the pericentre) from the state at the surface on.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1376,6 +1378,7 @@ class CloseApproach(_message.Message):
     distance_km: _builtins.float
     distance_au: _builtins.float
     relative_velocity_km_s: _builtins.float
+    """Unset (0) where the two-body motion would be faster than light, within metres of the centre."""
     v_infinity_km_s: _builtins.float
     """Relative speed far from the body, its gravity taken away; unset where the object is bound to it."""
     branch: Global___Branch.ValueType
