@@ -3,6 +3,8 @@
 
 import os
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,13 +23,17 @@ def back_up(rendered, cluster, tmp_path):
     folder = tmp_path / "backup"
     folder.mkdir()
 
-    def run(database):
+    waits_s = {entry["name"]: entry.get("value") for entry in job.containers[0]["env"]}["WAIT_FOR_DATABASE_S"]
+    assert float(waits_s) >= 60
+
+    def run(database, waits_s=waits_s):
         binaries = Path(postgres.binary("pg_dump")).parent
         environment = {
             "PATH": f"{binaries}:{os.environ['PATH']}",
             "PGHOST": str(cluster.folder),
             "PGUSER": "postgres",
             "PGDATABASE": database,
+            "WAIT_FOR_DATABASE_S": waits_s,
         }
         command = [*job.containers[0]["command"], script.replace("/backup/", f"{folder}/")]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False), folder
@@ -71,3 +77,27 @@ def test_a_backup_that_fails_says_so_and_leaves_nothing(back_up):
     run, folder = back_up("there_is_none")
     assert run.returncode != 0
     assert list(folder.iterdir()) == []
+
+
+def test_a_backup_waits_for_a_database_that_cannot_be_reached_yet(back_up, cluster):
+    database = database_of(cluster.fresh_url())
+    cluster.stop()
+    starting = threading.Timer(3.0, cluster.start)
+    starting.start()
+    run, folder = back_up(database)
+    starting.join()
+    assert run.returncode == 0, run.stderr
+    assert len(list(folder.iterdir())) == 1
+    assert "no response" in run.stdout
+
+
+def test_a_backup_waits_no_longer_than_it_is_told(back_up, cluster):
+    cluster.stop()
+    try:
+        began_s = time.monotonic()
+        run, folder = back_up("postgres", waits_s="2")
+        assert run.returncode != 0
+        assert 1 <= time.monotonic() - began_s < 20
+        assert list(folder.iterdir()) == []
+    finally:
+        cluster.start()

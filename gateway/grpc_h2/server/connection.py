@@ -92,7 +92,7 @@ class Connection(Link):
         """Begin a call; refuse what is not one with an HTTP status."""
         said = dict(headers)
         if said.get(b":method") != b"POST":
-            self.respond(stream_id, [(b":status", b"405")], only=True)
+            self.respond(stream_id, [(b":status", b"405"), (b"allow", b"POST")], only=True)
             return
         if not CONTENT_TYPE.match(said.get(b"content-type", b"")):
             self.respond(stream_id, [(b":status", b"415")], only=True)

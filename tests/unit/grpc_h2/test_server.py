@@ -397,6 +397,14 @@ async def test_what_is_no_call_is_refused(request_bytes, status):
         assert (await wire.frames(reader, until=wire.DATA))[-1][3] == wire.message(b"fine")
 
 
+async def test_a_wrong_method_is_told_the_right_one():
+    async with serving() as (port, _, _server), wire.raw(port) as (reader, writer):
+        writer.write(wire.request(1, ECHO.encode(), verb=b"GET"))
+        *_, (_, _, _, payload) = await wire.frames(reader, until=wire.HEADERS)
+        # RFC 7541: "allow" is entry 22 of the static table, its value follows as it is.
+        assert bytes((0x40 | 22, 4)) + b"POST" in payload
+
+
 def _huffman(digits):
     """RFC 7541, appendix B: 0, 1 and 2 are five bits, 3 to 9 six."""
     bits = "".join(f"{digit:05b}" if digit < 3 else f"{digit - 3 + 0x19:06b}" for digit in map(int, digits.decode()))
