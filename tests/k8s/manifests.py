@@ -33,12 +33,13 @@ def render(folder):
 
 
 def render_component(name, folder):
-    """The documents of the base with one component, rendered in a folder that is not there yet."""
+    """The documents of the base with one component and the images, rendered in a folder that is not there yet."""
     folder.mkdir(parents=True)
-    places = {
-        key: os.path.relpath(K8S / where, folder) for key, where in (("base", "base"), ("it", f"components/{name}"))
-    }
-    content = {"namespace": "orrery", "resources": [places["base"]], "components": [places["it"]]}
+    base, *components = (
+        os.path.relpath(K8S / where, folder)
+        for where in ("base", *(f"components/{part}" for part in dict.fromkeys((name, "images"))))
+    )
+    content = {"namespace": "orrery", "resources": [base], "components": components}
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(content))
     return render(folder)
 

@@ -80,6 +80,9 @@ def bounded(documents):
 def pinned(documents):
     for workload in workloads(documents):
         for container in workload.containers:
+            registry = container["image"].partition("/")[0]
+            if registry != "localhost" and not set(registry) & {".", ":"}:
+                yield f"{workload.name} {container['name']} takes {container['image']} from any registry"
             tag = container["image"].rpartition("/")[2].partition(":")[2]
             if "@sha256:" not in container["image"] and tag in {"", "latest"}:
                 yield f"{workload.name} {container['name']} runs whatever {container['image']} is"

@@ -83,7 +83,8 @@ GUARDS = {
     ),
     "a volume's size": (lambda d: pod(d)["volumes"][0].update(emptyDir={}), pod_policies.bounded),
     "tag": (lambda d: server(d).update(image="registry.example.org:5000/orrery/front"), pod_policies.pinned),
-    "latest": (lambda d: server(d).update(image="orrery/front:latest"), pod_policies.pinned),
+    "registry": (lambda d: server(d).update(image="orrery/front:0.1.0"), pod_policies.pinned),
+    "latest": (lambda d: server(d).update(image="localhost/orrery/front:latest"), pod_policies.pinned),
     "a secret in git": (
         lambda d: d.append({"kind": "Secret", "metadata": {"name": "s"}}),
         pod_policies.without_secrets,

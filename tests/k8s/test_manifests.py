@@ -3,8 +3,10 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.k8s import code_policies, manifests, network_policies, pod_policies
 
@@ -40,6 +42,20 @@ def test_jobs_keep(rendered):
     kept.append(code_policies.settings_exist)
     assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
     assert [workload.name for workload in manifests.workloads(documents)] == ["Job/nightly"]
+
+
+def test_every_image_is_named_once():
+    """In components/images, which every overlay and the jobs have last among their components."""
+    places = sorted(manifests.K8S.glob("**/kustomization.yaml"))
+    contents = {path.parent.relative_to(manifests.K8S): yaml.safe_load(path.read_text()) for path in places}
+    assert [str(folder) for folder, content in contents.items() if "images" in content] == ["components/images"]
+    for folder, content in contents.items():
+        if content["kind"] == "Kustomization" and str(folder) != "base":
+            assert content["components"][-1].endswith("components/images"), folder
+    names = [image["name"] for image in contents[Path("components/images")]["images"]]
+    files = manifests.K8S.glob("**/*.yaml")
+    used = {name for path in files for name in re.findall(r"^ +image: (\S+)$", path.read_text(), re.MULTILINE)}
+    assert sorted(names) == sorted(used)
 
 
 @pytest.mark.parametrize("component", manifests.COMPONENTS)
