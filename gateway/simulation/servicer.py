@@ -30,6 +30,9 @@ Message = TypeVar("Message", v1.SimulateUpdate, v1.EstimateImpactUpdate, v1.Esti
 
 # So often a stream says that its work waits.
 _SILENT_S: Final = 0.5
+# An estimate ends so long before its caller's deadline, or this share of it, with what is known by then.
+_LAST_WORD_S: Final = 1.0
+_LAST_SHARE: Final = 0.2
 
 
 class SimulationServicer(v1.SimulationServiceServicer):
@@ -120,7 +123,9 @@ class SimulationServicer(v1.SimulationServiceServicer):
         """Progress and running estimates; the final one comes last."""
         question = await self._turns.call(read_question, request, self._asteroid_kernel, **_patience(context))
         with self._pool.admit(**_asker(context)) as admitted:
-            async with contextlib.aclosing(estimate(question, admitted)) as updates:
+            left_s = context.time_remaining()
+            time_s = None if left_s is None else left_s - min(_LAST_WORD_S, _LAST_SHARE * left_s)
+            async with contextlib.aclosing(estimate(question, admitted, time_s=time_s)) as updates:
                 async for update in updates:
                     yield _with_state(impact_encode.update_message(question, update), admitted)
 

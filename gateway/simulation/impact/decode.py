@@ -34,7 +34,7 @@ Floats = NDArray[np.float64]
 _BODIES: Final = {int(body) for body in DEFAULT_BODIES}
 _DEFAULT_SAMPLES: Final = 10_000
 _DEFAULT_PRECISION: Final = 0.1
-_LONGEST_D: Final = 36_525.0
+_CENTURY_D: Final = 36_525.0
 _VALIDATED_D: Final = 4_018.0
 _SIGMAS_NOTE: Final = (
     "from sigmas alone: the elements are taken as independent, which they never are; the probability may be wrong by "
@@ -120,8 +120,6 @@ def _check_window(window: v1.ImpactWindow, spread_tdb_jd: float, violations: Vio
         )
     if window.end_tdb_jd and not window.end_tdb_jd > start_tdb_jd:
         violations.add("window.end_tdb_jd", f"must lie after the start, TDB JD {start_tdb_jd:.17g}")
-    elif window.end_tdb_jd - spread_tdb_jd > _LONGEST_D:
-        violations.add("window.end_tdb_jd", f"must lie within {_LONGEST_D:g} days of the epoch of the uncertainty")
 
 
 def _uncertainty(
@@ -232,6 +230,12 @@ def _notes(item: v1.NearEarthObject, span_d: float, asteroid_kernel: Path | None
         notes.append(_SIGMAS_NOTE)
     if span_d > _VALIDATED_D:
         notes.append("encounters more than 11 years from the epoch are not validated")
+    if span_d > _CENTURY_D:
+        pushed = any(value for _, value in item.non_gravitational.ListFields())
+        notes.append(
+            "over more than a century the probability is only as good as A1 to A3 and their uncertainty, and the masses"
+            " of the asteroids" + ("" if pushed else "; no A1 to A3 are given: the Yarkovsky effect is left out")
+        )
     if _impactor(item.physical) is None:
         notes.append("no hazard scales and no consequences: mass, diameter or absolute magnitude are not known")
     if asteroid_kernel is None:

@@ -39,6 +39,7 @@ def estimate_message(question: Question, estimate: Estimate) -> v1.ImpactEstimat
         method=v1.ImpactMethod.ValueType(estimate.method),
         seed=question.seed,
         final=estimate.final,
+        complete=estimate.complete,
         virtual_impactors=[_row_message(row) for row in estimate.rows],
         undetected_probability_bound=estimate.unseen,
         notes=estimate.notes,

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.neo.units import J2000_TDB_JD
-from gateway.serving.errors import FieldViolation, InvalidRequest
+from gateway.serving.errors import DeadlineExceeded, FieldViolation, InvalidRequest
 from gateway.simulation.heartbeat import with_heartbeat
 from gateway.simulation.impact.blocks import Harvest, Tally, block_size, fly_block
 from gateway.simulation.impact.describe import describe
@@ -28,7 +28,7 @@ from gateway.simulation.impact.gaussian import NORMAL_QUANTILE, wilson
 from gateway.simulation.impact.proposals import WHOLE_CLOUD, Mixture, around, whole_cloud
 from gateway.simulation.impact.question import Estimate, Method, Moved, Question, Row, TargetMap
 from gateway.simulation.impact.search import REACH_SIGMA, SCAN, Candidate, Sighted, candidates, distinct, refine, scan
-from gateway.simulation.impact.target_maps import fitted, probability
+from gateway.simulation.impact.target_maps import SAME_ENCOUNTER_D, fitted, probability
 from gateway.simulation.jobs import Job
 
 Floats = NDArray[np.float64]
@@ -59,35 +59,42 @@ class Progress:
     fraction_done: float
 
 
-async def estimate(question: Question, requester: Requester) -> AsyncGenerator[Progress | Estimate, None]:
+async def estimate(
+    question: Question, requester: Requester, *, time_s: float | None = None
+) -> AsyncGenerator[Progress | Estimate, None]:
     """Progress and running estimates, the final one last.
 
     Args:
         question: what is asked.
         requester: runs jobs, as many at once as there are workers.
+        time_s: after so many seconds, or after a job took longer than any may, the final estimate is what is known so
+            far, and says that it is not complete.
 
     Raises:
         InvalidRequest: the object does not live to see the epoch of its uncertainty.
         BackendUnavailable: a worker died twice over one job.
-        DeadlineExceeded: a job took longer than any may.
         RuntimeError: the integrator failed.
     """
-    answering = _Answering(question, requester)
-    for part in (answering.look_first, answering.search, answering.sample, answering.describe):
-        async with contextlib.aclosing(part()) as updates:
-            async for update in updates:
-                yield update
+    answering = _Answering(question, requester, None if time_s is None else time.monotonic() + time_s)
+    try:
+        for part in (answering.look_first, answering.search, answering.sample, answering.describe):
+            async with contextlib.aclosing(part()) as updates:
+                async for update in updates:
+                    yield update
+    except DeadlineExceeded:
+        yield answering.so_far()
 
 
 class _Answering:
     """One question on its way; each part of the work is skipped where it is not needed."""
 
-    def __init__(self, question: Question, requester: Requester) -> None:
+    def __init__(self, question: Question, requester: Requester, until_s: float | None) -> None:
         self._question = question
         self._requester = requester
+        self._until_s = until_s
         self._said = 0.0
-        self._look: Look
-        self._current: Estimate
+        self._look: Look | None = None
+        self._current = _nothing_known(question)
         self._found: list[TargetMap] = []
 
     async def look_first(self) -> AsyncGenerator[Progress | Estimate, None]:
@@ -99,12 +106,12 @@ class _Answering:
                 self._look = message
             else:
                 yield message
-        self._current = _linear(self._question, self._look)
+        self._current = _linear(self._question, self._seen)
         yield self._current
 
     async def search(self) -> AsyncGenerator[Progress | Estimate, None]:
         """Virtual impactors."""
-        question, look = self._question, self._look
+        question, look = self._question, self._seen
         if self._settled or question.method is Method.MONTE_CARLO:
             return
         sigmas = np.linspace(-REACH_SIGMA, REACH_SIGMA, SCAN)
@@ -132,7 +139,7 @@ class _Answering:
         """Clones, block by block, until it is enough."""
         if self._settled:
             return
-        question, look = self._question, self._look
+        question, look = self._question, self._seen
         mixture = self._mixture()
         size = block_size(mixture)
         whole, rest = divmod(question.samples, size)
@@ -146,7 +153,7 @@ class _Answering:
                     yield message
                     continue
                 harvest.add(message)
-                self._current = _sampled(question, look, harvest, self._found, plain=mixture.is_plain)
+                self._current = _sampled(question, look, harvest, self._found, mixture)
                 enough = _is_enough(self._current, question.target)
                 if enough or time.monotonic() >= next_s:
                     next_s = time.monotonic() + _REPORT_EVERY_S
@@ -158,7 +165,7 @@ class _Answering:
         """The table in full, and the end."""
         current = self._current
         most = sorted(current.rows, key=lambda row: (-row.probability, row.time_d))[:MOST_ROWS]
-        jobs = [partial(describe, self._question, self._look.cloud, row) for row in most]
+        jobs = [partial(describe, self._question, self._seen.cloud, row) for row in most]
         rows: list[Row] = []
         async for message in self._results(jobs, len(jobs), part=4):
             if isinstance(message, Row):
@@ -169,16 +176,40 @@ class _Answering:
         if left_out := len(current.rows) - len(most):
             notes = (*notes, f"{left_out} less probable encounters are left out of the table")
         yield dataclasses.replace(
-            current, rows=tuple(sorted(rows, key=lambda row: row.time_d)), notes=notes, final=True
+            current, rows=tuple(sorted(rows, key=lambda row: row.time_d)), notes=notes, final=True, complete=True
         )
+
+    def so_far(self) -> Estimate:
+        """The last message of an estimate that has no more time."""
+        current = self._current
+        if not current.samples and not self._settled_by_look:
+            # A linear estimate that does not hold has no interval of its own.
+            current = dataclasses.replace(current, low=0.0, high=1.0)
+        most = sorted(current.rows, key=lambda row: (-row.probability, row.time_d))[:MOST_ROWS]
+        notes = [*current.notes, f"not complete: the time was up when {self._said:.0%} of the work was done"]
+        if left_out := len(current.rows) - len(most):
+            notes.append(f"{left_out} less probable encounters are left out of the table")
+        return dataclasses.replace(
+            current, rows=tuple(sorted(most, key=lambda row: row.time_d)), notes=tuple(notes), final=True
+        )
+
+    @property
+    def _seen(self) -> Look:
+        if self._look is None:
+            raise RuntimeError("the first look brought nothing")
+        return self._look
+
+    @property
+    def _settled_by_look(self) -> bool:
+        return self._look is not None and not self._look.doubts
 
     @property
     def _settled(self) -> bool:
         asked = self._question.method
-        return asked is Method.LINEAR or (asked is None and not self._look.doubts)
+        return asked is Method.LINEAR or (asked is None and not self._seen.doubts)
 
     def _mixture(self) -> Mixture:
-        dimensions = self._look.cloud.dimensions
+        dimensions = self._seen.cloud.dimensions
         common = sum(probability(target) for target in self._found) >= _COMMON
         if not self._found or (common and self._question.method is not Method.IMPORTANCE_SAMPLING):
             return whole_cloud(dimensions)
@@ -194,6 +225,8 @@ class _Answering:
         beating = with_heartbeat(self._requester.run_all(jobs), _REPORT_EVERY_S)
         async with contextlib.aclosing(beating) as messages:
             async for numbered in messages:
+                if self._until_s is not None and time.monotonic() >= self._until_s:
+                    raise DeadlineExceeded
                 if numbered is not None:
                     number, message = numbered
                     if isinstance(message, Moved):
@@ -208,6 +241,20 @@ class _Answering:
                     # A job that is begun again does not take back what was said.
                     self._said = max(self._said, base + share * min(1.0, sum(fractions.values()) / max(count, 1)))
                     yield Progress(self._said)
+
+
+def _nothing_known(question: Question) -> Estimate:
+    return Estimate(
+        method=question.method or Method.LINEAR,
+        probability=0.0,
+        low=0.0,
+        high=1.0,
+        samples=0,
+        hits=0,
+        unseen=None,
+        rows=(),
+        notes=(*question.notes, "nothing is known yet"),
+    )
 
 
 def _lost(lost: Lost) -> FieldViolation:
@@ -252,8 +299,10 @@ def _linear(question: Question, look: Look) -> Estimate:
     )
 
 
-def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[TargetMap], *, plain: bool) -> Estimate:
-    samples, total = harvest.samples, harvest.total
+def _sampled(
+    question: Question, look: Look, harvest: Harvest, found: Sequence[TargetMap], mixture: Mixture
+) -> Estimate:
+    samples, total, plain = harvest.samples, harvest.total, mixture.is_plain
     # Weights of more hits than there are clones: all of the cloud, as far as one can tell.
     whole = max(float(samples), total.weight)
     share, low, high = _interval(total, samples, whole, plain=plain)
@@ -261,6 +310,7 @@ def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[T
         Row(body, tally.time_d, *_interval(tally, samples, whole, plain=plain), tally.hits, tally.at)
         for body, tally in harvest.encounters()
     ]
+    rows += _without_hits(found, rows, mixture, samples)
     notes = [*question.notes, *(f"the linear estimate does not hold: {doubt}" for doubt in look.doubts)]
     if question.method is not Method.MONTE_CARLO:
         notes.append(
@@ -283,9 +333,35 @@ def _sampled(question: Question, look: Look, harvest: Harvest, found: Sequence[T
         samples=samples,
         hits=total.hits,
         unseen=None if plain else min(1.0, 3.0 / (WHOLE_CLOUD * samples)),
-        rows=tuple(rows),
+        rows=tuple(sorted(rows, key=lambda row: (row.time_d, row.body))),
         notes=tuple(notes),
     )
+
+
+def _without_hits(found: Sequence[TargetMap], rows: Sequence[Row], mixture: Mixture, samples: int) -> list[Row]:
+    """Virtual impactors that no clone hit: each one's bound, from how many clones it got.
+
+    Without a hit in N draws, impacts that weigh w are less probable than 3 w / N with 95 % confidence; w is taken
+    where they are most probable, and never below what the impactor's own map says of all.
+    """
+    missing = [
+        target
+        for target in found
+        if not any(row.body is target.body and abs(row.time_d - target.time_d) <= SAME_ENCOUNTER_D for row in rows)
+    ]
+    return [
+        Row(
+            body=target.body,
+            time_d=target.time_d,
+            probability=0.0,
+            low=0.0,
+            high=min(1.0, max(3.0 * float(mixture.weights(target.at[None])[0]) / samples, probability(target))),
+            hits=0,
+            at=target.at,
+            target=target,
+        )
+        for target in missing
+    ]
 
 
 def _interval(tally: Tally, samples: int, whole: float, *, plain: bool) -> tuple[float, float, float]:

@@ -233,7 +233,8 @@ def _checked(target: TargetMap, point: Floats, passages: list[Passage]) -> tuple
         outside_km = max(0.0, float(np.linalg.norm(predicted_km)) - target.capture_km)
         if off_km > max(_TOLERATED * target.capture_km, _TREND * outside_km):
             return row, f"the linear map to {target.body.name} at {date} is {off_km:,.0f} km off at {_FARTHEST:g} sigma"
-        return row, ""
+        # Checked against its own limit, not against that of a map that hits.
+        return dataclasses.replace(row, linear=None), ""
     shape = ellipse(target)
     along = np.array([np.cos(np.radians(shape.angle_deg)), np.sin(np.radians(shape.angle_deg))])
     moves = [sign * off_km * way for sign in (1.0, -1.0) for way in (along, np.array([-along[1], along[0]]))]

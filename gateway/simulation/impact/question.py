@@ -191,6 +191,7 @@ class Estimate:
         unseen: 95 % bound on impacts that no search found; None where nothing was searched for.
         rows: by time.
         final: whether this is the last.
+        complete: whether all work was done; for the last.
         notes: what to keep in mind.
     """
 
@@ -203,6 +204,7 @@ class Estimate:
     unseen: float | None
     rows: tuple[Row, ...]
     final: bool = False
+    complete: bool = False
     notes: tuple[str, ...] = field(default=())
 
 

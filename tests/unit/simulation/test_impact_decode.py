@@ -157,7 +157,6 @@ def test_pushes_may_be_uncertain():
         (-1.0, 10.0, "window.start_tdb_jd"),
         (20.0, 10.0, "window.end_tdb_jd"),
         (None, -10.0, "window.end_tdb_jd"),
-        (None, 36_526.0, "window.end_tdb_jd"),
         (None, math.nan, "window.end_tdb_jd"),
     ],
 )
@@ -172,6 +171,11 @@ def test_the_window_begins_after_the_epoch_of_the_covariance():
     asked = request()
     asked.object.uncertainty.covariance.epoch_tdb_jd += 400.0
     assert "window.end_tdb_jd" in refused(asked)
+
+
+def test_a_window_of_more_than_a_century_comes_with_a_note():
+    assert any("Yarkovsky" in note for note in read_question(request(days=60_000.0), None).notes)
+    assert not any("Yarkovsky" in note for note in read_question(request(days=36_000.0), None).notes)
 
 
 def test_a_window_beyond_the_ephemeris_is_out_of_range():

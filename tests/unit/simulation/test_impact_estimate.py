@@ -10,11 +10,11 @@ import pytest
 from gateway.simulation.bodies import Body
 from gateway.simulation.impact.blocks import Harvest, Tally, fly_block
 from gateway.simulation.impact.decode import read_question
-from gateway.simulation.impact.estimate import Progress, _sampled
+from gateway.simulation.impact.estimate import Progress, _sampled, estimate
 from gateway.simulation.impact.first_look import _checked, _likeliest, cloud_of, first_look
 from gateway.simulation.impact.proposals import WHOLE_CLOUD, around, whole_cloud
 from gateway.simulation.impact.question import Method, TargetMap
-from gateway.simulation.impact.target_maps import fly
+from gateway.simulation.impact.target_maps import fly, probability
 from gateway.simulation.nbody import Cancelled
 from orrery.inference import v1
 from tests.objects import eros
@@ -46,6 +46,45 @@ def test_running_estimates_and_progress_come_before_the_final_one():
     assert estimates[0].method is Method.LINEAR
     assert estimates[-1].method is Method.MONTE_CARLO
     assert estimates[-1].low < estimates[0].probability < estimates[-1].high
+
+
+class Slow(Here):
+    """Brings each message late."""
+
+    async def run_all(self, jobs):
+        async for message in super().run_all(jobs):
+            await asyncio.sleep(0.05)
+            yield message
+
+
+async def _until(asked, time_s):
+    return [update async for update in estimate(asked, Slow(), time_s=time_s)]
+
+
+def test_when_the_time_is_up_the_last_message_is_the_estimate_so_far():
+    asked = short(method=Method.MONTE_CARLO, samples=100_000, target=0.001, bodies=(Body.EARTH,))
+    *before, last = asyncio.run(_until(asked, 3.0))
+    assert any(isinstance(update, Progress) for update in before)
+    assert (last.final, last.complete) == (True, False)
+    assert 0 < last.samples < 100_000
+    assert last.low < last.probability < last.high
+    assert any("not complete" in note for note in last.notes)
+    assert answer(short()).complete
+
+
+def test_without_time_nothing_is_known():
+    (last,) = asyncio.run(_until(short(), 0.0))
+    assert (last.final, last.complete) == (True, False)
+    assert (last.probability, last.low, last.high) == (0.0, 0.0, 1.0)
+
+
+def test_an_impactor_that_no_clone_hits_has_a_row_with_its_bound():
+    target = a_target(miss_km=1e5)
+    look = first_look(short(), ignore, never)
+    found = _sampled(short(), look, Harvest(samples=100), [target], around([target], 6))
+    (row,) = found.rows
+    assert (row.probability, row.low, row.hits, row.target) == (0.0, 0.0, 0, target)
+    assert probability(target) <= row.high <= 1.0
 
 
 def test_the_order_in_which_blocks_are_done_changes_nothing():
@@ -166,7 +205,7 @@ def test_rows_never_add_up_to_more_than_one(more):
         for body, share in ((Body.EARTH, 70.0), (Body.MOON, 100.0 * more))
     }
     look = first_look(asked, ignore, never)
-    found = _sampled(asked, look, Harvest(samples=100, tallies=tallies), [a_target()], plain=False)
+    found = _sampled(asked, look, Harvest(samples=100, tallies=tallies), [], around([a_target()], 6))
     assert found.probability == pytest.approx(min(1.0, 0.7 + more))
     assert sum(row.probability for row in found.rows) == pytest.approx(found.probability)
     assert all(0.0 < row.low < row.probability < row.high <= 1.0 for row in found.rows)
