@@ -225,8 +225,6 @@ class _Answering:
         beating = with_heartbeat(self._requester.run_all(jobs), _REPORT_EVERY_S)
         async with contextlib.aclosing(beating) as messages:
             async for numbered in messages:
-                if self._until_s is not None and time.monotonic() >= self._until_s:
-                    raise DeadlineExceeded
                 if numbered is not None:
                     number, message = numbered
                     if isinstance(message, Moved):
@@ -236,6 +234,8 @@ class _Answering:
                 while following in done:
                     yield done.pop(following)
                     following += 1
+                if self._until_s is not None and time.monotonic() >= self._until_s:
+                    raise DeadlineExceeded
                 if time.monotonic() >= next_s:
                     next_s = time.monotonic() + _REPORT_EVERY_S
                     # A job that is begun again does not take back what was said.

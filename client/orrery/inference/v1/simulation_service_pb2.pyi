@@ -1693,7 +1693,7 @@ class ImpactWindow(_message.Message):
     start_tdb_jd: _builtins.float
     """Julian date, TDB; not before the epoch of the uncertainty. Unset: that epoch."""
     end_tdb_jd: _builtins.float
-    """Julian date, TDB; at most 100 years (36525 days) after the epoch of the uncertainty. Required."""
+    """Julian date, TDB; within the span of the ephemeris. Required."""
     def __init__(
         self,
         *,
@@ -1757,6 +1757,7 @@ class ImpactEstimate(_message.Message):
     PALERMO_SCALE_FIELD_NUMBER: _builtins.int
     TORINO_SCALE_FIELD_NUMBER: _builtins.int
     CONSEQUENCES_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
     """That the object hits any of the bodies within the window; the sum of the table's. 0 says that nothing was seen to
     hit: probability_high bounds it.
@@ -1784,9 +1785,14 @@ class ImpactEstimate(_message.Message):
     """
     torino_scale: _builtins.int
     """The greatest of the table; as VirtualImpactor.torino_scale."""
+    complete: _builtins.bool
+    """In the final estimate: whether all its work was done. False where the deadline ended it before: then this is the
+    estimate so far with its interval, and a note says how far it came.
+    """
     @_builtins.property
     def virtual_impactors(self) -> _containers.RepeatedCompositeFieldContainer[Global___VirtualImpactor]:
-        """One row an encounter with impacts, by time; impacts on one body at most 10 days apart are one encounter. The linear
+        """One row an encounter with impacts, by time; impacts on one body at most 10 days apart are one encounter. A virtual
+        impactor that no clone hit has a row without hits, whose interval is its 95 % bound. The linear
         estimate has a row for every encounter within 0.05 au. At most 20, the most probable.
         """
 
@@ -1820,10 +1826,11 @@ class ImpactEstimate(_message.Message):
         palermo_scale: _builtins.float | None = ...,
         torino_scale: _builtins.int | None = ...,
         consequences: _consequences_pb2.ImpactConsequences | None = ...,
+        complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "palermo_scale", b"palermo_scale", "provenance", b"provenance", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "consequences", b"consequences", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "palermo_scale", b"palermo_scale", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale", "_torino_scale", b"_torino_scale", "_undetected_probability_bound", b"_undetected_probability_bound", "complete", b"complete", "consequences", b"consequences", "final", b"final", "hits", b"hits", "method", b"method", "notes", b"notes", "palermo_scale", b"palermo_scale", "probability", b"probability", "probability_high", b"probability_high", "probability_low", b"probability_low", "provenance", b"provenance", "samples", b"samples", "seed", b"seed", "torino_scale", b"torino_scale", "undetected_probability_bound", b"undetected_probability_bound", "virtual_impactors", b"virtual_impactors"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__palermo_scale: _TypeAlias = _typing.Literal["palermo_scale"]  # noqa: Y015
     _WhichOneofArgType__palermo_scale: _TypeAlias = _typing.Literal["_palermo_scale", b"_palermo_scale"]  # noqa: Y015
@@ -1875,7 +1882,7 @@ class VirtualImpactor(_message.Message):
     sigma_distance: _builtins.float
     linear_error: _builtins.float
     """Linear estimate: by how much the full integration misses the map's prediction at the point that was checked, in
-    parts of the capture radius; up to 0.1 is taken to hold.
+    parts of the capture radius; up to 0.1 is taken to hold. Absent where no impact is within reach.
     """
     impact_velocity_km_s: _builtins.float
     """Relative to the body, when it crosses the surface."""
