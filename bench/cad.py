@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gateway.neo.elements import Orbits, to_states
 from gateway.neo.units import AU_KM
 from gateway.simulation.bodies import Body
+from gateway.simulation.nbody import MarsdenLaw
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,7 @@ class Case:
         epoch_tdb_jd: of the elements.
         state: (6,) heliocentric ecliptic J2000 there, au and au/d.
         a1_au_d2, a2_au_d2, a3_au_d2: non-gravitational accelerations at 1 au.
+        marsden: how they fall with the distance from the Sun, for a comet.
         published: its close approaches.
     """
 
@@ -60,6 +62,7 @@ class Case:
     a2_au_d2: float
     a3_au_d2: float
     published: tuple[Published, ...]
+    marsden: MarsdenLaw | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,4 +134,6 @@ def _case(designation: str, rows: pd.DataFrame) -> Case:
         a2_au_d2=a2,
         a3_au_d2=a3,
         published=published,
+        # JPL's A1 to A3 of comets belong to this law, those of asteroids to the inverse square.
+        marsden=MarsdenLaw() if str(first["prefix"].iloc[0]) in {"C", "P", "D"} else None,
     )

@@ -105,7 +105,9 @@ def _question(case: Case, duration_d: float, fidelity: Fidelity, kernel: Path | 
         changed_state=None,
         pushes=(),
         duration_d=duration_d,
-        forces=Forces(fidelity, case.a1_au_d2, case.a2_au_d2, case.a3_au_d2, asteroid_kernel=kernel),
+        forces=Forces(
+            fidelity, case.a1_au_d2, case.a2_au_d2, case.a3_au_d2, asteroid_kernel=kernel, marsden=case.marsden
+        ),
         limits_au=_limits_au(case.published),
     )
 

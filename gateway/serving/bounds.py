@@ -68,6 +68,13 @@ NUMBERS: Final[Mapping[str, Mapping[str, Interval]]] = {
     },
     "Covariance": {"epoch_tdb_jd": _EPOCH, "values": Interval(-1e12, 1e12)},
     "NonGravitational": dict.fromkeys(("a1_au_d2", "a2_au_d2", "a3_au_d2"), _NON_GRAVITATIONAL),
+    "MarsdenLaw": {
+        "alpha": Interval(0.0, 1e6),
+        "r0_au": Interval(0.01, 1_000.0),
+        "m": Interval(0.0, 10.0),
+        "n": Interval(0.0, 20.0),
+        "k": Interval(0.0, 20.0),
+    },
     "ModelSelector": {"version": Interval(1, 2**63 - 1)},
     "ModelSpec": {"version": Interval(1, 2**63 - 1)},
     "Scenario": {"duration_days": Interval(-36_525.0, 36_525.0)},

@@ -19,7 +19,7 @@ from gateway.simulation import ephemeris
 from gateway.simulation.bodies import Body
 from gateway.simulation.branch import barycentric
 from gateway.simulation.deflection.impactor import Mass, mass_of
-from gateway.simulation.nbody import Fidelity, Forces
+from gateway.simulation.nbody import Fidelity, Forces, MarsdenLaw
 from gateway.simulation.surfaces import body_around
 from orrery.inference import v1
 
@@ -57,7 +57,15 @@ def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | N
         a2_au_d2=pushed.a2_au_d2,
         a3_au_d2=pushed.a3_au_d2,
         asteroid_kernel=asteroid_kernel,
+        marsden=marsden_of(pushed),
     )
+
+
+def marsden_of(pushed: v1.NonGravitational) -> MarsdenLaw | None:
+    """How its accelerations fall with the distance from the Sun; None: with the inverse square."""
+    if not pushed.HasField("marsden"):
+        return None
+    return MarsdenLaw(**{field.name: value for field, value in pushed.marsden.ListFields()})
 
 
 def epoch_of(item: v1.NearEarthObject) -> float:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Some of the close approaches of 2020 against JPL's; `python -m bench.accuracy` compares all 4,700."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,15 @@ def test_where_jpl_lists_another_instant_the_trajectory_is_the_same(objects, ker
     assert abs(there.distance_km - published.distance_km) < 0.15
     assert abs(there.speed_km_s - published.v_rel_km_s) < 1e-7
     assert abs(there.range_rate_km_s) > 0.01
+
+
+@pytest.mark.parametrize("designation", ["249P", "321P"])
+@pytest.mark.parametrize("fidelity", [Fidelity.PRECISE, Fidelity.FAST])
+def test_comets_by_marsdens_law_come_where_jpl_has_them(objects, kernel, designation, fidelity):
+    """Within 5 km, 7 and 15 years after their epochs; hundreds or thousands of km off with the inverse square."""
+    case = objects[designation]
+    differences = follow(case, fidelity, kernel)
+    assert differences
+    assert max(abs(one.distance_km) for one in differences) < 5.0
+    asteroidal = follow(dataclasses.replace(case, marsden=None), fidelity, kernel)
+    assert max(abs(one.distance_km) for one in asteroidal) > 100.0

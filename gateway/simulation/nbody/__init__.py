@@ -7,7 +7,7 @@ control of Pham, Rein & Spiegel 2024, OJAp 7, 1) follows them: one object on its
 """
 
 from gateway.simulation.nbody.flight import ARRIVED_D, INTEGRATOR, Cancelled
-from gateway.simulation.nbody.forces import Fidelity, Forces
+from gateway.simulation.nbody.forces import Fidelity, Forces, MarsdenLaw
 from gateway.simulation.nbody.integrator import Integrator
 from gateway.simulation.nbody.kernels import ephemeris_description, has_asteroids
 from gateway.simulation.nbody.swarm import Swarm, SwarmStep
@@ -19,6 +19,7 @@ __all__ = [
     "Fidelity",
     "Forces",
     "Integrator",
+    "MarsdenLaw",
     "Swarm",
     "SwarmStep",
     "ephemeris_description",

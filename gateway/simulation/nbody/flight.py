@@ -52,6 +52,10 @@ class Flight:
         extras.forces = [*GRAVITY, *recipe.forces, *(("NON_GRAVITATIONAL",) if pushes.any() else ())]
         extras.gr_eih_sources = _POST_NEWTONIAN_SOURCES
         extras.particle_params = pushes.ravel()
+        if law := forces.marsden:
+            # ASSIST's own values are those of the inverse square.
+            extras.alpha, extras.r0 = law.alpha, law.r0_au
+            extras.nm, extras.nn, extras.nk = law.m, law.n, law.k
         simulation.ri_ias15.adaptive_mode = recipe.adaptive_mode
         simulation.ri_ias15.epsilon = recipe.epsilon
         simulation.ri_ias15.min_dt = _MIN_STEP_D

@@ -59,15 +59,30 @@ RECIPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class MarsdenLaw:
+    """How A1 to A3 fall with the heliocentric distance r: alpha (r / r0)^-m (1 + (r / r0)^n)^-k.
+
+    Source: Marsden, Sekanina & Yeomans 1973, AJ 78, 211; the defaults are those of sublimating water ice.
+    """
+
+    alpha: float = 0.1112620426
+    r0_au: float = 2.808
+    m: float = 2.15
+    n: float = 5.093
+    k: float = 4.6142
+
+
+@dataclass(frozen=True, slots=True)
 class Forces:
     """What acts on the object.
 
     Attributes:
         fidelity: which forces, and how carefully.
-        a1_au_d2: radial non-gravitational acceleration at 1 au, falling with the inverse square of the distance.
+        a1_au_d2: radial non-gravitational acceleration at 1 au.
         a2_au_d2: transverse.
         a3_au_d2: normal.
         asteroid_kernel: SPK file of the 16 perturbing asteroids; None leaves them out.
+        marsden: how A1 to A3 fall with the distance from the Sun; None: with its inverse square.
     """
 
     fidelity: Fidelity = Fidelity.FAST
@@ -75,6 +90,7 @@ class Forces:
     a2_au_d2: float = 0.0
     a3_au_d2: float = 0.0
     asteroid_kernel: Path | None = None
+    marsden: MarsdenLaw | None = None
 
     @property
     def description(self) -> str:
@@ -83,7 +99,9 @@ class Forces:
         text = (
             f"ASSIST {assist.__version__}: Sun, planets, Moon, Pluto{asteroids}; {RECIPES[self.fidelity].description}"
         )
-        return f"{text}; A1-A3" if self._pushed else text
+        if not self._pushed:
+            return text
+        return f"{text}; A1-A3 by Marsden's g(r)" if self.marsden else f"{text}; A1-A3"
 
     @property
     def pushes_au_d2(self) -> Floats:

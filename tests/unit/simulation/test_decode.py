@@ -10,7 +10,7 @@ from gateway.serving.errors import InvalidRequest, OutsideEphemeris
 from gateway.simulation import ephemeris
 from gateway.simulation.bodies import DEFAULT_REPORTED, Body
 from gateway.simulation.decode import read_scenario
-from gateway.simulation.nbody import Fidelity
+from gateway.simulation.nbody import Fidelity, MarsdenLaw
 from gateway.simulation.scenario import Branch, PushAxes, Sampling
 from gateway.simulation.simulate import simulate
 from orrery.inference import v1
@@ -376,3 +376,36 @@ def test_a_body_that_cannot_be_is_named_once_with_an_impactor(bad):
         asked.scenario.object.physical.absolute_magnitude_h = 20.0
         setattr(asked.scenario.object.physical, name, bad)
         assert list(refused(asked)) == [f"scenario.object.physical.{name}"]
+
+
+def test_a_comet_falls_under_marsdens_law_by_its_standard_values():
+    """Each field that is given replaces its standard value; without the law the inverse square holds."""
+    asked = request_of()
+    asked.scenario.object.non_gravitational.a2_au_d2 = 1e-12
+    assert read_scenario(asked, None).forces.marsden is None
+    asked.scenario.object.non_gravitational.marsden.SetInParent()
+    standard = read_scenario(asked, None).forces
+    assert standard.marsden == MarsdenLaw(alpha=0.1112620426, r0_au=2.808, m=2.15, n=5.093, k=4.6142)
+    assert "Marsden" in standard.description
+    asked.scenario.object.non_gravitational.marsden.k = 0.0
+    assert read_scenario(asked, None).forces.marsden == MarsdenLaw(k=0.0)
+    asked.scenario.object.non_gravitational.marsden.r0_au = 0.0
+    with pytest.raises(InvalidRequest, match="r0_au"):
+        read_scenario(asked, None)
+
+
+def test_marsdens_law_with_the_inverse_squares_values_is_the_inverse_square():
+    asked = request_of(duration_days=300.0)
+    pushed = asked.scenario.object.non_gravitational
+    pushed.a2_au_d2 = 1e-10
+    plain = final_position(asked)
+    pushed.marsden.MergeFrom(v1.MarsdenLaw(alpha=1.0, r0_au=1.0, m=2.0, k=0.0))
+    assert final_position(asked) == pytest.approx(plain, rel=1e-14)
+    pushed.marsden.Clear()
+    pushed.marsden.SetInParent()
+    assert np.linalg.norm(final_position(asked) - plain) * AU_KM > 1.0
+
+
+def final_position(asked):
+    outcome = simulate(read_scenario(asked, None), lambda _: None)
+    return outcome.branches[Branch.BASELINE].final_state[:3]

@@ -22,6 +22,7 @@ from orrery.inference.v1.orbit_pb2 import FRAME_ECLIPTIC_J2000 as FRAME_ECLIPTIC
 from orrery.inference.v1.orbit_pb2 import FRAME_ICRF as FRAME_ICRF
 from orrery.inference.v1.orbit_pb2 import FRAME_UNSPECIFIED as FRAME_UNSPECIFIED
 from orrery.inference.v1.orbit_pb2 import Frame as Frame
+from orrery.inference.v1.orbit_pb2 import MarsdenLaw as MarsdenLaw
 from orrery.inference.v1.orbit_pb2 import NearEarthObject as NearEarthObject
 from orrery.inference.v1.orbit_pb2 import NonGravitational as NonGravitational
 from orrery.inference.v1.orbit_pb2 import ORBIT_CLASS_AMOR as ORBIT_CLASS_AMOR

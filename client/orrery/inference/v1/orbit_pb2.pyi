@@ -545,8 +545,8 @@ Global___Covariance: _TypeAlias = Covariance  # noqa: Y015
 
 @_typing.final
 class NonGravitational(_message.Message):
-    """Accelerations along the radial, transverse and normal direction at 1 au, falling with the inverse square
-    of the heliocentric distance (Marsden's form with g(r) = r^-2).
+    """Accelerations along the radial, transverse and normal direction at 1 au. They fall with the heliocentric distance r
+    as r^-2 (asteroids), or as `marsden` says (comets). A delay (JPL's DT) is not modelled.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -554,20 +554,26 @@ class NonGravitational(_message.Message):
     A1_AU_D2_FIELD_NUMBER: _builtins.int
     A2_AU_D2_FIELD_NUMBER: _builtins.int
     A3_AU_D2_FIELD_NUMBER: _builtins.int
+    MARSDEN_FIELD_NUMBER: _builtins.int
     a1_au_d2: _builtins.float
     """Each at most 1e-4 in magnitude."""
     a2_au_d2: _builtins.float
     a3_au_d2: _builtins.float
+    @_builtins.property
+    def marsden(self) -> Global___MarsdenLaw:
+        """Set for comets, with no field in it for the standard values: JPL's A1 to A3 of a comet belong to this law."""
+
     def __init__(
         self,
         *,
         a1_au_d2: _builtins.float | None = ...,
         a2_au_d2: _builtins.float | None = ...,
         a3_au_d2: _builtins.float | None = ...,
+        marsden: Global___MarsdenLaw | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_a1_au_d2", b"_a1_au_d2", "_a2_au_d2", b"_a2_au_d2", "_a3_au_d2", b"_a3_au_d2", "a1_au_d2", b"a1_au_d2", "a2_au_d2", b"a2_au_d2", "a3_au_d2", b"a3_au_d2"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_a1_au_d2", b"_a1_au_d2", "_a2_au_d2", b"_a2_au_d2", "_a3_au_d2", b"_a3_au_d2", "a1_au_d2", b"a1_au_d2", "a2_au_d2", b"a2_au_d2", "a3_au_d2", b"a3_au_d2", "marsden", b"marsden"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_a1_au_d2", b"_a1_au_d2", "_a2_au_d2", b"_a2_au_d2", "_a3_au_d2", b"_a3_au_d2", "a1_au_d2", b"a1_au_d2", "a2_au_d2", b"a2_au_d2", "a3_au_d2", b"a3_au_d2"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_a1_au_d2", b"_a1_au_d2", "_a2_au_d2", b"_a2_au_d2", "_a3_au_d2", b"_a3_au_d2", "a1_au_d2", b"a1_au_d2", "a2_au_d2", b"a2_au_d2", "a3_au_d2", b"a3_au_d2", "marsden", b"marsden"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__a1_au_d2: _TypeAlias = _typing.Literal["a1_au_d2"]  # noqa: Y015
     _WhichOneofArgType__a1_au_d2: _TypeAlias = _typing.Literal["_a1_au_d2", b"_a1_au_d2"]  # noqa: Y015
@@ -583,6 +589,65 @@ class NonGravitational(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__a3_au_d2) -> _WhichOneofReturnType__a3_au_d2 | None: ...
 
 Global___NonGravitational: _TypeAlias = NonGravitational  # noqa: Y015
+
+@_typing.final
+class MarsdenLaw(_message.Message):
+    """g(r) = alpha (r / r0)^-m (1 + (r / r0)^n)^-k (Marsden, Sekanina & Yeomans 1973, AJ 78, 211). The defaults are those of
+    sublimating water ice. JPL's names: ALN, R0, NM, NN, NK.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALPHA_FIELD_NUMBER: _builtins.int
+    R0_AU_FIELD_NUMBER: _builtins.int
+    M_FIELD_NUMBER: _builtins.int
+    N_FIELD_NUMBER: _builtins.int
+    K_FIELD_NUMBER: _builtins.int
+    alpha: _builtins.float
+    """Default 0.1112620426, which makes g(1 au) = 1; 0 to 1e6."""
+    r0_au: _builtins.float
+    """Default 2.808; 0.01 to 1000."""
+    m: _builtins.float
+    """Default 2.15; 0 to 10."""
+    n: _builtins.float
+    """Default 5.093; 0 to 20."""
+    k: _builtins.float
+    """Default 4.6142; 0 to 20."""
+    def __init__(
+        self,
+        *,
+        alpha: _builtins.float | None = ...,
+        r0_au: _builtins.float | None = ...,
+        m: _builtins.float | None = ...,
+        n: _builtins.float | None = ...,
+        k: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_k", b"_k", "_m", b"_m", "_n", b"_n", "_r0_au", b"_r0_au", "alpha", b"alpha", "k", b"k", "m", b"m", "n", b"n", "r0_au", b"r0_au"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_k", b"_k", "_m", b"_m", "_n", b"_n", "_r0_au", b"_r0_au", "alpha", b"alpha", "k", b"k", "m", b"m", "n", b"n", "r0_au", b"r0_au"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    _WhichOneofReturnType__k: _TypeAlias = _typing.Literal["k"]  # noqa: Y015
+    _WhichOneofArgType__k: _TypeAlias = _typing.Literal["_k", b"_k"]  # noqa: Y015
+    _WhichOneofReturnType__m: _TypeAlias = _typing.Literal["m"]  # noqa: Y015
+    _WhichOneofArgType__m: _TypeAlias = _typing.Literal["_m", b"_m"]  # noqa: Y015
+    _WhichOneofReturnType__n: _TypeAlias = _typing.Literal["n"]  # noqa: Y015
+    _WhichOneofArgType__n: _TypeAlias = _typing.Literal["_n", b"_n"]  # noqa: Y015
+    _WhichOneofReturnType__r0_au: _TypeAlias = _typing.Literal["r0_au"]  # noqa: Y015
+    _WhichOneofArgType__r0_au: _TypeAlias = _typing.Literal["_r0_au", b"_r0_au"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__k) -> _WhichOneofReturnType__k | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__m) -> _WhichOneofReturnType__m | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__n) -> _WhichOneofReturnType__n | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__r0_au) -> _WhichOneofReturnType__r0_au | None: ...
+
+Global___MarsdenLaw: _TypeAlias = MarsdenLaw  # noqa: Y015
 
 @_typing.final
 class OrbitColumns(_message.Message):
