@@ -195,8 +195,8 @@ the encounter drove apart. 2018 PV24 passed Earth at 454,000 km between its epoc
 For 2005 YR3 (4 km, 20 days from its epoch) we know of none: its nearest, 7,300,000 km in 2005, does too little.
 
 The comets 321P and 249P: JPL's A1 and A2 of a comet fall off with the sublimation of water ice (Marsden et al. 1973,
-AJ 78, 211), and so do ours where `NonGravitational.marsden` is set: 321P is 1.8 km off, 249P 2.0 km. With the inverse square of
-asteroids the differences are 18,832 and 431 km.
+AJ 78, 211), and so do ours where `NonGravitational.marsden` is set: 321P is 1.8 km off, 249P 2.0 km. With the inverse
+square of asteroids the differences are 18,832 and 431 km.
 
 The 0.1 km that remain in the middle of all look like JPL's older planetary ephemeris of 2020: a shift of
 Earth by 0.17 km once around its orbit (0.24 mas) and 0.08 km across the ecliptic, fitted to 1,200 of the approaches,

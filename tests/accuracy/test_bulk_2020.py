@@ -69,10 +69,10 @@ def test_where_jpl_lists_another_instant_the_trajectory_is_the_same(objects, ker
 @pytest.mark.parametrize("designation", ["249P", "321P"])
 @pytest.mark.parametrize("fidelity", [Fidelity.PRECISE, Fidelity.FAST])
 def test_comets_by_marsdens_law_come_where_jpl_has_them(objects, kernel, designation, fidelity):
-    """Within 5 km, 7 and 15 years after their epochs; hundreds or thousands of km off with the inverse square."""
+    """Within 5 km, 7 and 15 years after their epochs, or 8 without asteroids; over 100 km with the inverse square."""
     case = objects[designation]
     differences = follow(case, fidelity, kernel)
     assert differences
-    assert max(abs(one.distance_km) for one in differences) < 5.0
+    assert max(abs(one.distance_km) for one in differences) < (5.0 if kernel else 8.0)
     asteroidal = follow(dataclasses.replace(case, marsden=None), fidelity, kernel)
     assert max(abs(one.distance_km) for one in asteroidal) > 100.0
