@@ -2,6 +2,7 @@
 """`python -m gateway feedback [COMMAND]`: the pod, or what an operator does with its store."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -15,7 +16,9 @@ from gateway.feedback.labels import label_name, label_of, question_name
 from gateway.feedback.settings import StoreSettings
 from gateway.feedback.store.contributors import ModelVersion
 from gateway.feedback.store.copies import NotRestored
+from gateway.feedback.store.database import Database
 from gateway.feedback.store.extraction import UnknownRun
+from gateway.feedback.store.moving import NotMoved, move
 from gateway.feedback.store.store import Store
 from gateway.serving.arguments import command_adder
 from gateway.serving.checksums import NotWhole
@@ -32,7 +35,16 @@ def main(parser: argparse.ArgumentParser) -> None:
         return
     try:
         arguments.run(arguments)
-    except (ServingError, NotRestored, NotWhole, UnknownRun, CalledProcessError, OSError, ValueError) as error:
+    except (
+        ServingError,
+        NotMoved,
+        NotRestored,
+        NotWhole,
+        UnknownRun,
+        CalledProcessError,
+        OSError,
+        ValueError,
+    ) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 
@@ -74,6 +86,9 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
     restore.add_argument("folder", type=Path, help="what backup made")
     restore.add_argument("--force", action="store_true", help="replace what is there")
     restore.set_defaults(run=_restore)
+
+    move = add_command("move", "copy the embedded store to the empty PostgreSQL of ORRERY_FEEDBACK_DATABASE_URL")
+    move.set_defaults(run=_move)
 
     migrate = add_command("migrate", "make the tables, or bring older ones up to date")
     migrate.set_defaults(run=_migrate)
@@ -134,6 +149,14 @@ def _restore(arguments: argparse.Namespace) -> None:
         f"{said['rows']['votes']} votes, {len(said['model_versions'])} model versions of {said['created_utc']};"
         f" {said['erased_again']} contributors erased again"
     )
+
+
+def _move(_: argparse.Namespace) -> None:
+    settings = StoreSettings()
+    embedded = settings.model_copy(update={"database_url": None, "database_url_file": None})
+    with contextlib.closing(Database(embedded)) as source, contextlib.closing(Database(settings)) as target:
+        counts = move(source, target)
+    print(", ".join(f"{table} {count}" for table, count in counts.items() if count))
 
 
 def _migrate(_: argparse.Namespace) -> None:
