@@ -10,6 +10,7 @@ done first, and nothing else decides when to stop: the answer does not depend on
 import contextlib
 import dataclasses
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -96,6 +97,7 @@ class _Answering:
         self._look: Look | None = None
         self._current = _nothing_known(question)
         self._found: list[TargetMap] = []
+        self._failed = ""
 
     async def look_first(self) -> AsyncGenerator[Progress | Estimate, None]:
         """The linear estimate."""
@@ -127,13 +129,15 @@ class _Answering:
             partial(refine, question, look.cloud, start, candidate.body, candidate.time_d)
             for start, candidate in _starts(look, candidates(sighted, float(sigmas[1] - sigmas[0])))
         ]
-        targets: list[TargetMap | None] = []
+        targets: list[TargetMap | str] = []
         async for message in self._results(jobs, len(jobs), part=2):
             if isinstance(message, Progress):
                 yield message
             else:
                 targets.append(message)
         self._found = distinct(targets)
+        reasons = Counter(target for target in targets if isinstance(target, str))
+        self._failed = "; ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
 
     async def sample(self) -> AsyncGenerator[Progress | Estimate, None]:
         """Clones, block by block, until it is enough."""
@@ -153,7 +157,7 @@ class _Answering:
                     yield message
                     continue
                 harvest.add(message)
-                self._current = _sampled(question, look, harvest, self._found, mixture)
+                self._current = _sampled(question, look, harvest, self._found, mixture, self._failed)
                 enough = _is_enough(self._current, question.target)
                 if enough or time.monotonic() >= next_s:
                     next_s = time.monotonic() + _REPORT_EVERY_S
@@ -300,7 +304,7 @@ def _linear(question: Question, look: Look) -> Estimate:
 
 
 def _sampled(
-    question: Question, look: Look, harvest: Harvest, found: Sequence[TargetMap], mixture: Mixture
+    question: Question, look: Look, harvest: Harvest, found: Sequence[TargetMap], mixture: Mixture, failed: str = ""
 ) -> Estimate:
     samples, total, plain = harvest.samples, harvest.total, mixture.is_plain
     # Weights of more hits than there are clones: all of the cloud, as far as one can tell.
@@ -316,6 +320,8 @@ def _sampled(
         notes.append(
             f"virtual impactors found along the line of variations, out to {REACH_SIGMA:g} sigma: {len(found)}"
         )
+        if failed:
+            notes.append(f"searches along the line of variations that led to no impactor: {failed}")
     if not total.hits:
         drawn = samples if plain else round(WHOLE_CLOUD * samples)
         notes.append(f"nothing hit: 3 / {drawn:,} bounds the probability with 95 % confidence")

@@ -164,7 +164,7 @@ def refine(
     time_d: float,
     emit: Callable[[Moved], None],
     cancelled: Callable[[], bool],
-) -> TargetMap | None:
+) -> TargetMap | str:
     """A job: from a member near an impact to the virtual impactor's centre.
 
     Args:
@@ -177,7 +177,7 @@ def refine(
         cancelled: asked before every step.
 
     Returns:
-        The map around it; None where there is no impact within reach of the uncertainty.
+        The map around it, or why there is none.
 
     Raises:
         Cancelled: when told so.
@@ -190,23 +190,23 @@ def refine(
         around = linearise(cloud, z, question, until_d=until_d, moved=moved, cancelled=cancelled)
         near = [m for m in around.maps if m.body is body and abs(m.time_d - time_d) <= SAME_ENCOUNTER_D]
         if not near:
-            return None
+            return "the encounter is lost"
         target = min(near, key=lambda m: abs(m.time_d - time_d))
         time_d = target.time_d
         step = fitted(target, sharpest * target.capture_km) - z
         length = float(np.linalg.norm(step))
         if float(np.linalg.norm(target.slope_km @ step)) < _CONVERGED * target.capture_km:
-            return target if probability(target) > LEAST else None
+            return target if probability(target) > LEAST else f"less probable than {LEAST:g}"
         z = z + step * min(1.0, _LONGEST_STEP / length)
         if float(np.linalg.norm(z)) > _FARTHEST_SIGMA:
-            return None
-    return None
+            return f"farther than {_FARTHEST_SIGMA:g} sigma"
+    return f"no end after {_ITERATIONS} iterations"
 
 
-def distinct(targets: Sequence[TargetMap | None]) -> list[TargetMap]:
+def distinct(targets: Sequence[TargetMap | str]) -> list[TargetMap]:
     """Virtual impactors without those found twice, the most probable first."""
     kept: list[TargetMap] = []
-    for target in sorted((t for t in targets if t is not None), key=probability, reverse=True):
+    for target in sorted((t for t in targets if not isinstance(t, str)), key=probability, reverse=True):
         if not any(
             other.body is target.body
             and abs(other.time_d - target.time_d) <= SAME_ENCOUNTER_D

@@ -89,6 +89,13 @@ def test_without_time_nothing_is_known():
     assert (last.probability, last.low, last.high) == (0.0, 0.0, 1.0)
 
 
+def test_a_search_that_leads_to_no_impactor_says_why():
+    """Earth passes at 500,000 km with a sigma of 100 km: there is no impactor within reach."""
+    far = question((500_000.0, 0.0, 0.0), 100.0, days=7.0, samples=100, method=Method.IMPORTANCE_SAMPLING)
+    found = answer(dataclasses.replace(far, bodies=(Body.EARTH,)))
+    assert any("led to no impactor: less probable than 1e-11: 1" in note for note in found.notes)
+
+
 def test_an_impactor_that_no_clone_hits_has_a_row_with_its_bound():
     target = a_target(miss_km=1e5)
     look = first_look(short(), ignore, never)
