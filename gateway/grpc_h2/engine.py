@@ -52,7 +52,7 @@ __all__ = (
 # streams, when callers cancel: more often than nghttp2's defaults, 1,000 and 33, allow.
 _RESET_LIMIT: Final = (5_000, 500)
 # A larger list of headers ends the connection; one above the advertised limit is refused by itself.
-_MAX_HEADER_LIST_BYTES: Final = 128 * 1024
+_MAX_HEADER_LIST_BYTES: Final = 64 * 1024
 # More fields than the limit of bytes allows: each counts for 32 bytes besides its own (RFC 9113, section 6.5.2).
 _MAX_HEADER_FIELDS: Final = _MAX_HEADER_LIST_BYTES // 32
 # Larger messages are queued in two pieces rather than copied.

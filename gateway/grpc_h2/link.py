@@ -19,7 +19,7 @@ STREAM_WINDOW: Final = 256 * 1024
 
 # Received bytes are parsed in slices of these sizes, the smaller the more events they mean.
 _MIN_SLICE_BYTES: Final = 1024
-_MAX_SLICE_BYTES: Final = 64 * 1024
+_MAX_SLICE_BYTES: Final = 16 * 1024
 _MANY_EVENTS: Final = 32
 # What a server parses before it begins with the first of its requests.
 _AHEAD_EVENTS: Final = 1024
@@ -163,7 +163,7 @@ class Link(Session, asyncio.Protocol):
     def _parse(self) -> bool:
         """Parse the next slice of what was received; whether there was one.
 
-        A few bytes of compressed headers can be 128 KB: a peer whose slices mean many events gets small slices.
+        A few bytes of compressed headers can be 64 KiB: a peer whose slices mean many events gets small slices.
         """
         if not self._unparsed:
             return False

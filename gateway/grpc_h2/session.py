@@ -8,6 +8,7 @@ and keeps the flow-control credit of each stream.
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.grpc_h2.engine import (
@@ -45,6 +46,13 @@ _MAX_SENT_FIELDS: Final = 128
 __all__ = ("Limits", "ProtocolError", "Session")
 
 
+@dataclass(frozen=True, slots=True)
+class _TooLarge:
+    """Headers above this side's limit, in place of their event."""
+
+    stream_id: int
+
+
 class Session(StreamTable):
     """HTTP/2 without I/O."""
 
@@ -58,10 +66,11 @@ class Session(StreamTable):
         super().__init__(Engine(limits, is_client=is_client), is_client=is_client)
         self._max_header_bytes = limits.max_header_bytes
         # Events that are not reported yet; the bytes of each one's headers, if it has any, and of all.
-        self._pending: deque[Event] = deque()
+        self._pending: deque[Event | _TooLarge] = deque()
         self._header_bytes: deque[int] = deque()
         self.pending_header_bytes = 0
-        self._handlers: dict[type[Event], Callable[[Any], None]] = {
+        self._handlers: dict[type[Event | _TooLarge], Callable[[Any], None]] = {
+            _TooLarge: lambda event: self.reset(event.stream_id, ErrorCode.INTERNAL_ERROR),
             DataReceived: self._data_received,
             StreamClosed: self._stream_closed,
             PingReceived: lambda _: self.ping_received(),
@@ -93,9 +102,8 @@ class Session(StreamTable):
             event = pending.popleft()
             left -= 1
             if isinstance(event, _WITH_HEADERS):
-                size = self._header_bytes.popleft()
-                self.pending_header_bytes -= size
-                if not self._report_headers(event, size):
+                self.pending_header_bytes -= self._header_bytes.popleft()
+                if not self._report_headers(event):
                     left += 1 - _RESET_COUNTS
             elif (handle := self._handlers.get(type(event))) is not None:
                 handle(event)
@@ -207,14 +215,18 @@ class Session(StreamTable):
 
     def _keep_events(self) -> None:
         for event in self._engine.events():
-            self._pending.append(event)
             if isinstance(event, _WITH_HEADERS):
                 size = sum(len(name) + len(value) + _FIELD_OVERHEAD_BYTES for name, value in event.headers)
+                if size > self._max_header_bytes:
+                    # A few bytes that stand for many: they are not kept until it is their turn.
+                    self._pending.append(_TooLarge(event.stream_id))
+                    continue
                 self._header_bytes.append(size)
                 self.pending_header_bytes += size
+            self._pending.append(event)
 
-    def _report_headers(self, event: RequestReceived | ResponseReceived | TrailersReceived, size: int) -> bool:
-        """Report headers of so many bytes; whether there was a stream that they belong to."""
+    def _report_headers(self, event: RequestReceived | ResponseReceived | TrailersReceived) -> bool:
+        """Report headers; whether there was a stream that they belong to."""
         stream_id = event.stream_id
         if isinstance(event, RequestReceived):
             if not self._engine.is_open(stream_id):
@@ -225,9 +237,6 @@ class Session(StreamTable):
             return True
         # Requests have no trailers in gRPC; theirs are ignored.
         if event.headers and (self._is_client or not isinstance(event, TrailersReceived)):
-            if size > self._max_header_bytes:
-                self.reset(stream_id, ErrorCode.INTERNAL_ERROR)
-                return True
             self.headers_received(stream_id, list(event.headers))
         if isinstance(event, TrailersReceived) or event.end_stream:
             self._peer_ended(stream_id)

@@ -48,9 +48,9 @@ class Connection(Link):
         self.peer_identities: list[bytes] | None = None
         self.peer_identity_key: str | None = None
         self.inflation = Inflation(self, server.inflations, server.max_message_bytes)
-        # What the server's budget counts for this connection, and the part of it that waits to be sent.
+        # What the server's budget counts for this connection; the part of it that waits to be sent or to become a call.
         self.kept_bytes = 0
-        self._queued_bytes = 0
+        self._waiting_bytes = 0
         # Calls whose handler runs; others wait for the rest of their request.
         self.served = 0
         self._calls: dict[int, Call] = {}
@@ -189,6 +189,10 @@ class Connection(Link):
                 self.reset(stream_id, _ENHANCE_YOUR_CALM)
             else:
                 call.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server keeps too much for this connection")
+        if self.pending_header_bytes > level:
+            # Of requests that no call has been made of yet.
+            self._end_input()
+            self.terminate(_ENHANCE_YOUR_CALM, b"too many requests wait")
         if self._paused:
             # What is written frees nothing, for the peer does not read.
             self.abort()
@@ -197,19 +201,19 @@ class Connection(Link):
     def send(self, stream_id: int, head: bytes, data: bytes) -> int:
         """Queue part of a body; see `Session`."""
         queued = super().send(stream_id, head, data)
-        self._count_queued()
+        self._count_waiting()
         return queued
 
     def _flush(self) -> None:
         super()._flush()
-        self._count_queued()
+        self._count_waiting()
 
-    def _count_queued(self) -> None:
+    def _count_waiting(self) -> None:
         if self._transport is None:
             return
-        queued_bytes = self.queued_bytes + self._transport.get_write_buffer_size()
-        if queued_bytes != self._queued_bytes:
-            change, self._queued_bytes = queued_bytes - self._queued_bytes, queued_bytes
+        waiting = self.queued_bytes + self._transport.get_write_buffer_size() + self.pending_header_bytes
+        if waiting != self._waiting_bytes:
+            change, self._waiting_bytes = waiting - self._waiting_bytes, waiting
             self.count_kept(change)
 
     def ping_received(self) -> None:

@@ -234,6 +234,47 @@ async def test_compressed_headers_are_parsed_little_by_little(monkeypatch):
         assert max(pending) < 200
 
 
+def packed_requests(first, count, fields):
+    """Requests whose headers are a few bytes on the wire, and so many fields of 4,000 bytes once they are unpacked."""
+    value = b"x" * 4_000
+    entry = b"\x40" + wire.text(b"x-large") + wire.text(value)
+    plain = wire.block(
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", WAIT.encode()), (b":authority", b"here")
+    )
+    yield wire.frame(wire.HEADERS, wire.END_HEADERS, first, plain + entry)
+    for number in range(1, count):
+        # 0x83 and 0x86 are POST and http of HPACK's static table, 0xBE is the newest entry of the dynamic one.
+        path = wire.block((b":path", WAIT.encode()), (b":authority", b"here"))
+        yield wire.frame(wire.HEADERS, wire.END_HEADERS, first + 2 * number, b"\x83\x86" + path + b"\xbe" * fields)
+
+
+async def test_headers_above_the_limit_are_not_kept(monkeypatch):
+    kept = []
+    keep = link.Link.receive
+
+    def received(self, data):
+        keep(self, data)
+        kept.append((self.pending_events, self.pending_header_bytes))
+
+    monkeypatch.setattr(link.Link, "receive", received)
+    async with serving() as (port, _, _server), connected(port) as (reader, writer):
+        writer.write(b"".join(packed_requests(1, 200, fields=12)))
+        came = [await wire.frames(reader, until=wire.RST_STREAM) for _ in range(150)]
+        assert all(frames[-1][0] == wire.RST_STREAM for frames in came)
+    # 48 KB each, 30 or more of them in a slice.
+    assert max(events for events, _ in kept) > 25
+    assert max(size for _, size in kept) < 100_000
+
+
+async def test_headers_that_wait_for_their_turn_count_as_kept(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 200_000)
+    async with serving() as (port, _, server), connected(port) as (reader, writer):
+        writer.write(b"".join(packed_requests(1, 200, fields=3)))
+        last = (await wire.frames(reader, until=wire.GOAWAY))[-1]
+        assert b"too many requests wait" in last[3]
+        await until(lambda: not server.connections)
+
+
 async def test_a_burst_of_requests_does_not_hold_up_other_connections():
     order, greedy = [], 8
 
