@@ -479,3 +479,23 @@ async def test_requests_that_are_never_finished_take_no_place():
         await writer.drain()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             assert await channel.unary_unary(ECHO)(b"fine", timeout=20) == b"fine"
+
+
+async def test_a_server_that_stops_answers_requests_that_come_with_the_last_sign_of_life():
+    async with serving() as (port, _, server), wire.raw(port) as (reader, writer):
+        await wire.frames(reader, until=wire.SETTINGS)
+        stopping = asyncio.create_task(server.stop(10))
+        notice = (await wire.frames(reader, until=wire.PING))[-1]
+        # The first hundred are of no method, and refused at once: they leave no call under way.
+        requests = [
+            wire.request(stream, ECHO.encode() if stream > 200 else b"/none", body=wire.message(b"last"))
+            for stream in range(1, 301, 2)
+        ]
+        writer.write(wire.frame(wire.PING, wire.ACK, payload=notice[3]) + b"".join(requests))
+        came = await wire.frames(reader, until=None)
+        await stopping
+    last = next(int.from_bytes(payload[:4]) for kind, _, _, payload in reversed(came) if kind == wire.GOAWAY)
+    answered = {stream for kind, flags, stream, _ in came if kind == wire.HEADERS and flags & wire.END_STREAM}
+    # Requests beyond GOAWAY's last stream are sent again, on another connection.
+    assert last > 200
+    assert answered == set(range(1, last + 1, 2))
