@@ -209,7 +209,8 @@ class Link(Session, asyncio.Protocol):
             log.exception("a connection failed")
             self.abort()
             return
-        if self.is_over or (self.is_done and not self._paused):
+        # What has been received already still counts: answers to a client, requests to a server.
+        if not self.pending_events and (self.is_over or (self.is_done and not self._paused)):
             self._close()
 
     def _close(self) -> None:

@@ -255,8 +255,8 @@ class Connection(Link):
 
     @property
     def is_done(self) -> bool:
-        """Whether the connection is shutting down and has no calls left, nor requests that wait to become calls."""
-        return self._noticed and not self._calls and not self.pending_events
+        """Whether the connection is shutting down and has no calls left."""
+        return self._noticed and not self._calls
 
     def _no_more(self) -> None:
         if self._closing and not self._noticed:
