@@ -22,8 +22,7 @@ MOST_OF_CONNECTION: Final = 32 * _MIB
 STREAM_BYTES: Final = 12 * 1024
 """What an open stream counts for besides its bytes."""
 
-# Once it is used up, so much of it is freed at a time. It also is what is left for connections that keep little: one
-# that keeps its part of the rest opens no more streams.
+# Once it is used up, so much of it is freed at a time. Streams that are merely open may not take this part.
 _FREED_SHARE: Final = 0.125
 
 
@@ -52,19 +51,22 @@ class Budget:
             level = _level([other.kept_bytes for other in self._connections], MOST_BYTES * (1 - _FREED_SHARE))
             self._free([other for other in self._connections if other.kept_bytes > level], level)
 
-    def has_room_for_stream(self, kept_bytes: int, sharing: int) -> bool:
-        """Whether a connection that keeps so many bytes may open one more stream.
+    @staticmethod
+    def has_room_for_stream(streams: int, all_streams: int, sharing: int) -> bool:
+        """Whether a connection may open one more stream, by what open streams count for besides their bytes.
 
-        Ending calls once the budget is used up costs processor time for each open call; refusing a new one does not.
+        Ending calls once the budget is used up takes processor time for each open call; refusing a new one takes none.
+        Bytes are left to the budget: it ends the largest calls, where this would refuse all callers behind a proxy.
 
         Args:
-            kept_bytes: of the connection.
-            sharing: connections that have calls under way, this one included.
+            streams: that the connection has open.
+            all_streams: of all connections.
+            sharing: connections that have streams open, this one included.
         """
-        part = 1 - _FREED_SHARE
-        if kept_bytes > MOST_OF_CONNECTION * part:
-            return False
-        return self._kept <= MOST_BYTES * part or kept_bytes <= MOST_BYTES * part / sharing
+        most, most_of_connection = (
+            int(size * (1 - _FREED_SHARE)) // STREAM_BYTES for size in (MOST_BYTES, MOST_OF_CONNECTION)
+        )
+        return streams < most_of_connection and (all_streams < most or streams < most // sharing)
 
     def _free(self, connections: list[Connection], level: float) -> None:
         self._is_freeing = True

@@ -275,8 +275,8 @@ class Connection(Link):
             raise Malformed(grpc.StatusCode.UNIMPLEMENTED, "there is no such method")
         self.require_room()
         sharing = self.server.active_connections + (not self.tally.under_way)
-        if not self.server.budget.has_room_for_stream(self.kept_bytes, sharing):
-            raise Malformed(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server keeps too much for this connection")
+        if not self.server.budget.has_room_for_stream(self.tally.under_way, self.server.tally.under_way, sharing):
+            raise Malformed(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many streams are open")
         limit_s = None if (timeout := said.get(b"grpc-timeout")) is None else timeout_s(timeout)
         messages = MessageDecoder(said.get(b"grpc-encoding"), self.server.max_message_bytes)
         accepted = said.get(b"grpc-accept-encoding", b"")

@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import gzip
 import struct
-from types import SimpleNamespace
 
 import grpc
 
@@ -88,7 +87,7 @@ async def test_answers_that_nobody_reads_are_given_up_beyond_the_share(monkeypat
         await until(lambda: max(connection.kept_bytes for connection in server.connections) <= 2 * MIB)
 
 
-async def test_a_connection_that_keeps_its_share_opens_no_more_streams(monkeypatch):
+async def test_open_streams_of_one_connection_are_limited(monkeypatch):
     monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 4 * MIB)
     async with serving() as (port, _, server), connected(port) as (_, writer):
         for stream in range(1, 801, 2):
@@ -96,22 +95,29 @@ async def test_a_connection_that_keeps_its_share_opens_no_more_streams(monkeypat
         await until(lambda: server.tally.started == 400)
         (connection,) = server.connections
         # Seven eighths of its share; those that came later were refused, and none that was open was ended.
-        assert connection.tally.under_way == server.tally.under_way == 7 * 4 * MIB // 8 // budget.STREAM_BYTES + 1
+        assert connection.tally.under_way == server.tally.under_way == 7 * 4 * MIB // 8 // budget.STREAM_BYTES
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             assert await channel.unary_unary(ECHO)(b"modest", timeout=10) == b"modest"
 
 
-def test_connections_share_what_the_budget_has_room_for(monkeypatch):
-    monkeypatch.setattr(budget, "MOST_BYTES", 8 * MIB)
-    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 8 * MIB)
-    greedy, modest = (SimpleNamespace(kept_bytes=0) for _ in range(2))
-    shared = budget.Budget([greedy, modest])
-    shared.change(greedy, 6 * MIB)
-    assert shared.has_room_for_stream(greedy.kept_bytes, sharing=2)
-    shared.change(modest, 2 * MIB)
-    assert not shared.has_room_for_stream(greedy.kept_bytes, sharing=2)
-    assert shared.has_room_for_stream(modest.kept_bytes, sharing=2)
-    assert not shared.has_room_for_stream(modest.kept_bytes, sharing=4)
+def test_connections_share_the_open_streams():
+    has_room = budget.Budget.has_room_for_stream
+    most = 42 * MIB // budget.STREAM_BYTES
+    assert has_room(most // 2, most - 1, sharing=2)
+    assert not has_room(most // 2, most, sharing=2)
+    assert has_room(most // 2 - 1, most, sharing=2)
+    assert not has_room(most // 2 - 1, most, sharing=3)
+
+
+async def test_callers_behind_a_connection_that_keeps_much_are_not_refused(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 4 * MIB)
+    async with serving() as (port, _, server), connected(port) as (_, writer):
+        for stream in range(1, 81, 2):
+            await write_unfinished(writer, stream, announced=200_000, sent=100_000)
+        await until(lambda: server.tally.started == 40)
+        assert max(other.kept_bytes for other in server.connections) > 3 * MIB
+        writer.write(wire.request(101, ECHO.encode(), body=wire.message(b"modest")))
+        await until(lambda: server.tally.succeeded == 1)
 
 
 async def test_a_peer_that_reads_no_more_bytes_is_cut_off_beyond_the_share(monkeypatch):
