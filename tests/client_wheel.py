@@ -11,7 +11,14 @@ from importlib.resources import files
 from orrery.inference import InferenceClient, v1
 from orrery.inference.tables import table_of
 
-COLUMNS = {"epoch_tdb_jd": [2461000.5], "eccentricity": [0.1, 0.2]}
+COLUMNS = {
+    "epoch_tdb_jd": [2461000.5],
+    "eccentricity": [0.1, 0.2],
+    "inclination_deg": [2.0, 3.0],
+    "longitude_of_ascending_node_deg": [10.0, 20.0],
+    "argument_of_perihelion_deg": [30.0, 40.0],
+    "semi_major_axis_au": [1.1, 1.2],
+}
 
 
 def main(extra):
@@ -34,7 +41,7 @@ def main(extra):
     if extra == "pandas":
         import pandas as pd
 
-        assert table_of(pd.DataFrame({"eccentricity": [0.1, 0.2], "epoch_tdb_jd": 2461000.5})).rows == 2
+        assert table_of(pd.DataFrame(COLUMNS | {"epoch_tdb_jd": 2461000.5})).rows == 2
     print(f"{extra}: {v1.PredictRequest.DESCRIPTOR.full_name} and all that should be there")
 
 
