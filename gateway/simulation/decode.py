@@ -83,7 +83,7 @@ def read_scenario(request: v1.SimulateRequest, asteroid_kernel: Path | None) -> 
         changed_state=changed_state,
         pushes=tuple(pushes),
         duration_d=asked.duration_days,
-        forces=forces_of(asked.object, asked.fidelity, asteroid_kernel),
+        forces=forces_of(asked.object, asked.fidelity, baseline, asteroid_kernel),
         limits_au=_limits_au(asked.output, bodies),
         trajectory_points=asked.output.trajectory_points,
         sampling=Sampling(asked.output.sampling or v1.SAMPLING_EVEN),

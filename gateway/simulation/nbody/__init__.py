@@ -9,7 +9,7 @@ control of Pham, Rein & Spiegel 2024, OJAp 7, 1) follows them: one object on its
 from gateway.simulation.nbody.flight import ARRIVED_D, INTEGRATOR, Cancelled
 from gateway.simulation.nbody.forces import Fidelity, Forces, MarsdenLaw
 from gateway.simulation.nbody.integrator import Integrator
-from gateway.simulation.nbody.kernels import ephemeris_description, has_asteroids
+from gateway.simulation.nbody.kernels import has_asteroids
 from gateway.simulation.nbody.swarm import Swarm, SwarmStep
 
 __all__ = [
@@ -22,6 +22,5 @@ __all__ = [
     "MarsdenLaw",
     "Swarm",
     "SwarmStep",
-    "ephemeris_description",
     "has_asteroids",
 ]

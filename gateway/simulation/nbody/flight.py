@@ -47,7 +47,7 @@ class Flight:
         recipe = RECIPES[forces.fidelity]
         pushes = np.tile(forces.pushes_au_d2, (len(states), 1)) if pushes_au_d2 is None else pushes_au_d2
         simulation = rebound.Simulation()
-        clock = OwnClock.from_buffer_copy(ephemeris(forces.asteroid_kernel))
+        clock = OwnClock.from_buffer_copy(ephemeris(forces.asteroid_kernel, forces.without_asteroid))
         extras = Extras(simulation, clock)
         extras.forces = [*GRAVITY, *recipe.forces, *(("NON_GRAVITATIONAL",) if pushes.any() else ())]
         extras.gr_eih_sources = _POST_NEWTONIAN_SOURCES

@@ -10,7 +10,7 @@ import assist
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.simulation.nbody.kernels import has_asteroids
+from gateway.simulation.nbody.kernels import ephemeris_description, has_asteroids
 
 Floats = NDArray[np.float64]
 
@@ -82,6 +82,7 @@ class Forces:
         a2_au_d2: transverse.
         a3_au_d2: normal.
         asteroid_kernel: SPK file of the 16 perturbing asteroids; None leaves them out.
+        without_asteroid: SPK's code of the one that is the object itself, if it is one of them.
         marsden: how A1 to A3 fall with the distance from the Sun; None: with its inverse square.
     """
 
@@ -90,18 +91,25 @@ class Forces:
     a2_au_d2: float = 0.0
     a3_au_d2: float = 0.0
     asteroid_kernel: Path | None = None
+    without_asteroid: int | None = None
     marsden: MarsdenLaw | None = None
 
     @property
     def description(self) -> str:
         """The force model in words, for the provenance."""
-        asteroids = ", 16 asteroids" if has_asteroids(self.asteroid_kernel) else ""
+        count = 16 if self.without_asteroid is None else 15
+        asteroids = f", {count} asteroids" if has_asteroids(self.asteroid_kernel) else ""
         text = (
             f"ASSIST {assist.__version__}: Sun, planets, Moon, Pluto{asteroids}; {RECIPES[self.fidelity].description}"
         )
         if not self._pushed:
             return text
         return f"{text}; A1-A3 by Marsden's g(r)" if self.marsden else f"{text}; A1-A3"
+
+    @property
+    def ephemeris_description(self) -> str:
+        """Where the bodies' positions come from, in words, for the provenance."""
+        return ephemeris_description(self.asteroid_kernel, self.without_asteroid)
 
     @property
     def pushes_au_d2(self) -> Floats:

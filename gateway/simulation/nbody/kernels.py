@@ -22,6 +22,8 @@ NEVER_D: Final = 1e306
 # ASSIST's cache holds a body's states at so many times.
 STATES_KEPT: Final = 7
 _SUN_MOON_AND_PLANETS: Final = 11
+NUMBERED_ASTEROIDS: Final = 2_000_000
+"""SPK's code of a numbered asteroid is its number and this."""
 
 
 class OwnClock(assist.Ephem):  # type: ignore[misc]  # the library has no types
@@ -31,10 +33,22 @@ class OwnClock(assist.Ephem):  # type: ignore[misc]  # the library has no types
         """Leave the kernels open: the original's would close them under every other copy."""
 
 
+class _Target(ctypes.Structure):
+    """`struct spk_target` of ASSIST's spk.h: one body of a kernel."""
+
+    _fields_ = (
+        ("code", ctypes.c_int),
+        ("centre", ctypes.c_int),
+        *((name, ctypes.c_double) for name in ("mass", "start", "end", "step")),
+        *((name, ctypes.c_void_p) for name in ("first", "last")),
+        ("records", ctypes.c_int),
+    )
+
+
 class _Kernel(ctypes.Structure):
     """How `struct spk_s` of ASSIST's spk.h begins."""
 
-    _fields_ = (("targets", ctypes.c_void_p), ("count", ctypes.c_int))
+    _fields_ = (("targets", ctypes.POINTER(_Target)), ("count", ctypes.c_int))
 
 
 def cached_times(extras: assist.Extras, ephemeris: assist.Ephem) -> Floats:
@@ -59,19 +73,26 @@ def has_asteroids(asteroid_kernel: Path | None) -> bool:
     return bool(ephemeris(asteroid_kernel).spk_asteroids)
 
 
-def ephemeris_description(asteroid_kernel: Path | None) -> str:
-    """Where the bodies' positions come from, in words, for the provenance."""
-    if asteroid_kernel is not None and has_asteroids(asteroid_kernel):
-        return f"DE440; 16 asteroid perturbers from {asteroid_kernel.name}"
-    return "DE440; no asteroid perturbers"
+def ephemeris_description(asteroid_kernel: Path | None, without: int | None = None) -> str:
+    """Where the bodies' positions come from, in words, for the provenance; arguments as those of `ephemeris`."""
+    if asteroid_kernel is None or not has_asteroids(asteroid_kernel):
+        return "DE440; no asteroid perturbers"
+    count = _Kernel.from_address(ephemeris(asteroid_kernel, without).spk_asteroids).count
+    text = f"DE440; {count} asteroid perturbers from {asteroid_kernel.name}"
+    return text if without is None else f"{text}, without ({without - NUMBERED_ASTEROIDS}), the object itself"
 
 
 @cache
-def ephemeris(asteroid_kernel: Path | None) -> Any:
+def ephemeris(asteroid_kernel: Path | None, without: int | None = None) -> Any:
     """ASSIST's view of the kernels, read once a process.
+
+    Args:
+        asteroid_kernel: SPK file of the perturbing asteroids; None for none.
+        without: SPK's code of an asteroid in it that is left out, because it is the object itself.
 
     Raises:
         FileNotFoundError: the asteroid kernel cannot be read.
+        RuntimeError: the asteroid to be left out is not in the kernel.
     """
     if asteroid_kernel is None:
         with _silent_stderr():
@@ -79,7 +100,18 @@ def ephemeris(asteroid_kernel: Path | None) -> Any:
     found = assist.Ephem(str(PLANET_KERNEL), str(asteroid_kernel))
     if not found.spk_asteroids:
         raise FileNotFoundError(f"the asteroid kernel {asteroid_kernel} is not there or is no SPK file")
+    if without is not None:
+        _leave_out(_Kernel.from_address(found.spk_asteroids), without)
     return found
+
+
+def _leave_out(kernel: _Kernel, code: int) -> None:
+    """Take a body out of ASSIST's table: the last one takes its place."""
+    codes = [kernel.targets[row].code for row in range(kernel.count)]
+    if code not in codes:
+        raise RuntimeError(f"{code} is not among the bodies of the asteroid kernel, as ASSIST has them: {codes}")
+    kernel.targets[codes.index(code)] = kernel.targets[kernel.count - 1]
+    kernel.count -= 1
 
 
 @contextlib.contextmanager
