@@ -20,13 +20,16 @@ from export.rollout.servers import AVAILABLE, ModelServers, addresses
 
 CLASSIFIER: Final = "neo_classifier"
 FOREST: Final = "neo_anomaly"
+CONFIG_MAP: Final = "tf-serving-rollout"
+"""What k8s/base mounts over its own models.config; kustomize must not own it."""
+
 _STEPS: Final = {
     "status": "which version answers whom, here and in the servers",
     "shadow": "load the newest challenger beside the champion; fronts ask it without using what it says",
     "canary": "let the challenger answer a share of callers",
     "promote": "let the canary answer everybody",
     "rollback": "call back what is under way, or go back to the version before",
-    "patch": "print models.config as a patch of a ConfigMap",
+    "config-map": "print models.config as a ConfigMap, for kubectl apply: pods that start later read it",
 }
 
 
@@ -40,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"failed: {error}", file=sys.stderr)
         return 1
     print(said)
-    if options.step not in {"status", "patch"}:
+    if options.step not in {"status", "config-map"}:
         print(f"took {time.monotonic() - started:.2f} s")
     return 0
 
@@ -62,16 +65,16 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument(
         "--settle-s", type=float, default=SETTLE_S, help="given to fronts to notice the first labels"
     )
-    arguments.add_argument("--config-map", default="serving-config", help="the name in the patch")
     return arguments
 
 
 def _step(options: argparse.Namespace) -> str:
     store: Path = options.store
     file: Path = options.config or store / configs.FILE
-    if options.step == "patch":
+    if options.step == "config-map":
         content = configs.text(configs.read(file if file.exists() else configs.SHIPPED))
-        return json.dumps({"metadata": {"name": options.config_map}, "data": {configs.FILE: content}}, indent=2)
+        head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}}
+        return json.dumps(head | {"data": {configs.FILE: content}}, indent=2)
     if options.model == FOREST:
         return _forest_step(options.step, store)
     targets = addresses(options.server or ["127.0.0.1:8500"])

@@ -341,13 +341,13 @@ def test_the_way_back_does_not_wait_for_a_server_that_is_away(root, model_server
     assert labels(root) == {"stable": CHAMPION, "champion": CHAMPION}
 
 
-def test_the_config_is_printed_as_a_patch(root, model_server, capsys):
+def test_the_config_is_printed_as_a_config_map(root, model_server, capsys):
     assert roll(root, model_server, "shadow") == 0
     capsys.readouterr()
-    assert roll(root, model_server, "patch", "--config-map", "tf-serving") == 0
-    patch = json.loads(capsys.readouterr().out)
-    assert patch["metadata"] == {"name": "tf-serving"}
-    assert patch["data"]["models.config"] == (root / "models.config").read_text()
+    assert roll(root, model_server, "config-map") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["kind"], printed["metadata"]) == ("ConfigMap", {"name": "tf-serving-rollout"})
+    assert printed["data"]["models.config"] == (root / "models.config").read_text()
 
 
 def test_forests_go_by_their_folder(tmp_path, capsys):

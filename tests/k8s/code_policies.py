@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+from export.rollout.command import CONFIG_MAP
 from gateway.anomaly.settings import AnomalySettings
 from gateway.configuration.registry import MODULES, settings_of
 from gateway.delivery.settings import DeliverySettings
@@ -283,6 +284,19 @@ def serves_its_configuration(documents):
             delivered |= set(environment(container).get("ORRERY_DELIVERY_MODELS", "").split(","))
         if delivered != models:
             yield f"{workload.name} is given {delivered}, not what models.config serves"
+
+
+def a_rollout_stays(documents):
+    """What a rollout has decided is not undone by applying the manifests again, and pods that start read it."""
+    if any(document["metadata"]["name"] == CONFIG_MAP for document in of_kind(documents, "ConfigMap")):
+        yield f"{CONFIG_MAP} belongs to rollouts: applying the manifests would undo one"
+    for workload in workloads(documents):
+        if workload.app != "tf-serving":
+            continue
+        volume = next(one for one in workload.pod["volumes"] if one["name"] == "serving-config")
+        # Of two sources with a file of the same name the last one wins.
+        if volume["projected"]["sources"][-1] != {"configMap": {"name": CONFIG_MAP, "optional": True}}:
+            yield f"{workload.name} does not read what a rollout has decided"
 
 
 def models_are_delivered(documents):

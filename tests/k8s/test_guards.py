@@ -228,6 +228,16 @@ GUARDS = {
         lambda d: find(d, "ConfigMap", "tf-serving-models")["data"].update({"models.config": ""}),
         code_policies.serves_its_configuration,
     ),
+    "a rollout's own map": (
+        lambda d: find(d, "ConfigMap", "tf-serving-models")["metadata"].update(name="tf-serving-rollout"),
+        code_policies.a_rollout_stays,
+    ),
+    "a rollout that pods read": (
+        lambda d: next(v for v in pod(d, "tf-serving")["volumes"] if "projected" in v)["projected"][
+            "sources"
+        ].reverse(),
+        code_policies.a_rollout_stays,
+    ),
     "a flag": (
         lambda d: server(d, "tf-serving")["args"].remove("--num_load_threads=1"),
         code_policies.serves_its_configuration,

@@ -25,6 +25,7 @@ POLICIES = [
     code_policies.probed,
     code_policies.drains,
     code_policies.serves_its_configuration,
+    code_policies.a_rollout_stays,
     code_policies.models_are_delivered,
     network_policies.along_the_call_graph,
 ]
