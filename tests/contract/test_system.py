@@ -178,7 +178,7 @@ BAD_OBJECTS = [
     (broken(inclination_deg=math.inf), "inclination_deg"),
     (broken(eccentricity=-0.01), "eccentricity"),
     (broken(semi_major_axis_au=-1.4), "semi_major_axis_au"),
-    (broken(eccentricity=1.4), "eccentricity"),
+    (broken(eccentricity=1.4), "semi_major_axis_au"),
     (broken(argument_of_perihelion_deg=400), "argument_of_perihelion_deg"),
     (broken(epoch_tdb_jd=0), "epoch_tdb_jd"),
 ]
