@@ -24,6 +24,7 @@ from gateway.serving.settings import ServingSettings
 from gateway.serving.tls import UnsafeSettings
 from orrery.inference import v1
 from orrery.inference.errors import InferenceError
+from tests.echo_server import until
 from tests.objects import eros
 from tests.observing import collecting_traces, metrics_of
 from tests.pods import ANYWHERE, running_anomaly, running_front
@@ -265,5 +266,10 @@ async def test_one_request_id_in_the_logs_of_front_and_pod():
             )
             with pytest.raises(grpc.aio.AioRpcError):
                 await call
-    calls = [line for line in lines if line["event"] == "call" and line["method"].endswith("ScoreAnomalies")]
-    assert [line["request_id"] for line in calls] == ["both-1", "both-1"]
+            # A server may write its line after its caller has the answer.
+            await until(lambda: len(_lines_of(lines, "ScoreAnomalies")) == 2)
+    assert [line["request_id"] for line in _lines_of(lines, "ScoreAnomalies")] == ["both-1", "both-1"]
+
+
+def _lines_of(lines, method):
+    return [line for line in lines if line["event"] == "call" and line["method"].endswith(method)]
