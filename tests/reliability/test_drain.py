@@ -54,12 +54,12 @@ async def test_calls_in_flight_survive_sigterm(anomaly_process):
     async with grpc.aio.insecure_channel(address) as channel:
         await until_serving(channel)
         score = v1.AnomalyServiceStub(channel).ScoreAnomalies
-        request = v1.ScoreAnomaliesRequest(objects=[eros()] * 300, explain=True)
+        request = v1.ScoreAnomaliesRequest(objects=[eros()] * 150, explain=True)
         calls = [score(request, timeout=60) for _ in range(6)]
         async with asyncio.timeout(30):
             while await asyncio.to_thread(in_flight, metrics) < len(calls):
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGTERM)
         replies = await asyncio.gather(*calls)
-    assert [len(reply.scores) for reply in replies] == [300] * 6
+    assert [len(reply.scores) for reply in replies] == [150] * 6
     assert await asyncio.to_thread(process.wait, 20) == 0
