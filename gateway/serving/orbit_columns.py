@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gateway.neo.elements import Orbits
 from gateway.serving.bounds import PERIHELION_DISTANCE_AU
-from gateway.serving.validation import MAX_NAMED_VIOLATIONS, Violations
+from gateway.serving.validation import Violations
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -73,13 +73,9 @@ def _read(columns: v1.OrbitColumns, violations: Violations, *, of_models: bool) 
         ellipse = (a > 0.0) & (e >= 0.0) & (e < 1.0)
         outside = ellipse & ~PERIHELION_DISTANCE_AU.holds(q)
         what = f"makes a perihelion distance outside [{_NEAREST_AU:g}, {_FARTHEST_AU:g}] au"
-        _note_rows(
-            "orbits.eccentricity",
-            e >= 1.0,
-            "must be less than 1 with semi_major_axis_au: give perihelion_distance_au",
-            violations,
-        )
-        _note_rows("orbits.eccentricity", outside, what, violations)
+        unbound = "must be less than 1 with semi_major_axis_au: give perihelion_distance_au"
+        violations.add_rows("orbits.eccentricity", e >= 1.0, lambda _: unbound)
+        violations.add_rows("orbits.eccentricity", outside, lambda _: what)
     violations.raise_if_any()
     return _Columns(
         q,
@@ -115,10 +111,3 @@ def _check_lengths(columns: v1.OrbitColumns, count: int, violations: Violations,
             violations.add(f"orbits.{name}", f"must hold {count:,} values, as eccentricity does, not {values:,}")
     if len(columns.epoch_tdb_jd) not in {1, count}:
         violations.add("orbits.epoch_tdb_jd", f"must hold 1 value, or {count:,} as eccentricity does")
-
-
-def _note_rows(path: str, broken: NDArray[np.bool_], description: str, violations: Violations) -> None:
-    rows = np.flatnonzero(broken)
-    for row in rows[:MAX_NAMED_VIOLATIONS]:
-        violations.add(f"{path}[{row}]", description)
-    violations.add_unnamed(len(rows[MAX_NAMED_VIOLATIONS:]))

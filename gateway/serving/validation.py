@@ -5,12 +5,13 @@
 join fields live with what reads them (`gateway.serving.orbits`, the simulation's scenario).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from numpy.typing import NDArray
 
 from gateway.neo.domain import Interval
 from gateway.serving.bounds import COUNTS, MAX_TEXT_CHARACTERS, NUMBERS, REQUIRED, TEXTS
@@ -49,9 +50,18 @@ class Violations:
         if not self._named or (len(self._named) < MAX_NAMED_VIOLATIONS and self._characters <= MAX_NAMED_CHARACTERS):
             self._named.append(FieldViolation(path, description))
 
-    def add_unnamed(self, count: int) -> None:
-        """Note that more fields break their bounds, which need not be named."""
-        self._count += count
+    def add_rows(self, path: str, broken: NDArray[np.bool_], describe: Callable[[int], str]) -> None:
+        """Note that some rows of a column break its bounds; describes no more of them than can be named.
+
+        Args:
+            path: of the column.
+            broken: (N,) which rows do.
+            describe: what a row should have been.
+        """
+        rows = np.flatnonzero(broken)
+        for row in rows[:MAX_NAMED_VIOLATIONS].tolist():
+            self.add(f"{path}[{row}]", describe(row))
+        self._count += len(rows[MAX_NAMED_VIOLATIONS:])
 
     def add_missing(self, path: str, oneof: Any) -> None:
         """Note that no member of a oneof is given: by its first member, since a oneof's own name is no field.
@@ -152,10 +162,7 @@ def _check_repeated(
 ) -> None:
     if interval := intervals.get(field.name):
         column = np.array(values, dtype=np.float64)
-        outside = np.flatnonzero(~interval.holds(column))
-        for row in outside[:MAX_NAMED_VIOLATIONS]:
-            violations.add(f"{path}[{row}]", _complaint(column[row], interval))
-        violations.add_unnamed(len(outside[MAX_NAMED_VIOLATIONS:]))
+        violations.add_rows(path, ~interval.holds(column), lambda row: _complaint(column[row].item(), interval))
         return
     for row, value in enumerate(values):
         _check_single(field, value, intervals, violations, f"{path}[{row}]")

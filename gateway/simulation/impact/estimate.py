@@ -168,7 +168,7 @@ class _Answering:
     async def describe(self) -> AsyncGenerator[Progress | Estimate, None]:
         """The table in full, and the end."""
         current = self._current
-        most = sorted(current.rows, key=lambda row: (-row.probability, row.time_d))[:MOST_ROWS]
+        most, notes = _table(current)
         jobs = [partial(describe, self._question, self._seen.cloud, row) for row in most]
         rows: list[Row] = []
         async for message in self._results(jobs, len(jobs), part=4):
@@ -176,12 +176,7 @@ class _Answering:
                 rows.append(message)
             else:
                 yield message
-        notes = current.notes
-        if left_out := len(current.rows) - len(most):
-            notes = (*notes, f"{left_out} less probable encounters are left out of the table")
-        yield dataclasses.replace(
-            current, rows=tuple(sorted(rows, key=lambda row: row.time_d)), notes=notes, final=True, complete=True
-        )
+        yield dataclasses.replace(current, rows=_by_time(rows), notes=notes, final=True, complete=True)
 
     def so_far(self) -> Estimate:
         """The last message of an estimate that has no more time."""
@@ -189,13 +184,9 @@ class _Answering:
         if not current.samples and not self._settled_by_look:
             # A linear estimate that does not hold has no interval of its own.
             current = dataclasses.replace(current, low=0.0, high=1.0)
-        most = sorted(current.rows, key=lambda row: (-row.probability, row.time_d))[:MOST_ROWS]
-        notes = [*current.notes, f"not complete: the time was up when {self._said:.0%} of the work was done"]
-        if left_out := len(current.rows) - len(most):
-            notes.append(f"{left_out} less probable encounters are left out of the table")
-        return dataclasses.replace(
-            current, rows=tuple(sorted(most, key=lambda row: row.time_d)), notes=tuple(notes), final=True
-        )
+        unfinished = f"not complete: the time was up when {self._said:.0%} of the work was done"
+        most, notes = _table(dataclasses.replace(current, notes=(*current.notes, unfinished)))
+        return dataclasses.replace(current, rows=_by_time(most), notes=notes, final=True)
 
     @property
     def _seen(self) -> Look:
@@ -210,7 +201,7 @@ class _Answering:
     @property
     def _settled(self) -> bool:
         asked = self._question.method
-        return asked is Method.LINEAR or (asked is None and not self._seen.doubts)
+        return asked is Method.LINEAR or (asked is None and self._settled_by_look)
 
     def _mixture(self) -> Mixture:
         dimensions = self._seen.cloud.dimensions
@@ -245,6 +236,18 @@ class _Answering:
                     # A job that is begun again does not take back what was said.
                     self._said = max(self._said, base + share * min(1.0, sum(fractions.values()) / max(count, 1)))
                     yield Progress(self._said)
+
+
+def _table(current: Estimate) -> tuple[list[Row], tuple[str, ...]]:
+    """The most probable encounters, as many as a table holds, and the notes with what is left out."""
+    most = sorted(current.rows, key=lambda row: (-row.probability, row.time_d))[:MOST_ROWS]
+    if left_out := len(current.rows) - len(most):
+        return most, (*current.notes, f"{left_out} less probable encounters are left out of the table")
+    return most, current.notes
+
+
+def _by_time(rows: Iterable[Row]) -> tuple[Row, ...]:
+    return tuple(sorted(rows, key=lambda row: row.time_d))
 
 
 def _nothing_known(question: Question) -> Estimate:

@@ -110,7 +110,7 @@ def follow(
         raise Cancelled
     for taken in groups.steps(end_d):
         groups.calm[taken.clones] = lookout.look(taken.step, taken.after, taken.clones)
-        # Whoever hit something is gone: within the body its way would be fiction, and hold up the others.
+        # A clone that hit a body goes no further: a path inside it means nothing, and its short steps cost the others.
         groups.flying[:] = lookout.flying
         moved(float(groups.times[groups.flying].mean()) if groups.flying.any() else taken.step.end_d)
         if cancelled():

@@ -59,7 +59,7 @@ class StepGroups:
     Attributes:
         states: (N, 6) of each clone after its last step, barycentric ICRF, au and au/d.
         times: (N,) when that is, days of TDB since J2000.0.
-        flying: (N,) which of them go on. Whoever follows them may take some out after a step.
+        flying: (N,) which of them go on. The caller may take some out after a step.
         calm: (N,) which stay far from all bodies in their next step; see `Swarm.be_calm`. To be set after each step.
     """
 
@@ -109,7 +109,7 @@ class StepGroups:
                 return
 
     def _measure(self, group: _Group, step: SwarmStep) -> None:
-        """Note the own steps, unless the step was cut short, and say what is calm."""
+        """Note each clone's own step, unless the step was cut short."""
         length_d = step.end_d - step.start_d
         if length_d > 0.5 * group.swarm.next_step_d or not self._own_d[group.clones].all():
             own_d = group.swarm.own_steps_d(step, self.calm[group.clones])

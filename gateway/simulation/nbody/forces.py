@@ -10,7 +10,7 @@ import assist
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.simulation.nbody.kernels import ephemeris_description, has_asteroids
+from gateway.simulation.nbody.kernels import asteroid_count, ephemeris_description
 
 Floats = NDArray[np.float64]
 
@@ -97,8 +97,8 @@ class Forces:
     @property
     def description(self) -> str:
         """The force model in words, for the provenance."""
-        count = 16 if self.without_asteroid is None else 15
-        asteroids = f", {count} asteroids" if has_asteroids(self.asteroid_kernel) else ""
+        count = asteroid_count(self.asteroid_kernel, self.without_asteroid)
+        asteroids = f", {count} asteroids" if count else ""
         text = (
             f"ASSIST {assist.__version__}: Sun, planets, Moon, Pluto{asteroids}; {RECIPES[self.fidelity].description}"
         )

@@ -58,8 +58,7 @@ def cached_times(extras: assist.Extras, ephemeris: assist.Ephem) -> Floats:
         RuntimeError: they are not where this version of ASSIST has them.
     """
     # Not through `extras.ephem`: what that returns frees the kernels when it is dropped.
-    asteroids = ephemeris.spk_asteroids
-    count = _SUN_MOON_AND_PLANETS + (_Kernel.from_address(asteroids).count if asteroids else 0)
+    count = _SUN_MOON_AND_PLANETS + _asteroids_in(ephemeris)
     pointer_to_times = ctypes.POINTER(ctypes.POINTER(ctypes.c_double))
     first_member = ctypes.cast(extras._ephem_cache, pointer_to_times).contents  # noqa: SLF001  # no public way
     times: Floats = np.ctypeslib.as_array(first_member, (STATES_KEPT * count,))
@@ -70,15 +69,24 @@ def cached_times(extras: assist.Extras, ephemeris: assist.Ephem) -> Floats:
 
 def has_asteroids(asteroid_kernel: Path | None) -> bool:
     """Whether asteroids perturb the object, given the kernel that was configured."""
-    return bool(ephemeris(asteroid_kernel).spk_asteroids)
+    return asteroid_count(asteroid_kernel) > 0
+
+
+def asteroid_count(asteroid_kernel: Path | None, without: int | None = None) -> int:
+    """How many asteroids perturb the object; arguments as those of `ephemeris`."""
+    return _asteroids_in(ephemeris(asteroid_kernel)) - (without is not None)
+
+
+def _asteroids_in(found: assist.Ephem) -> int:
+    asteroids = found.spk_asteroids
+    return int(_Kernel.from_address(asteroids).count) if asteroids else 0
 
 
 def ephemeris_description(asteroid_kernel: Path | None, without: int | None = None) -> str:
     """Where the bodies' positions come from, in words, for the provenance; arguments as those of `ephemeris`."""
     if asteroid_kernel is None or not has_asteroids(asteroid_kernel):
         return "DE440; no asteroid perturbers"
-    count = _Kernel.from_address(ephemeris(asteroid_kernel, without).spk_asteroids).count
-    text = f"DE440; {count} asteroid perturbers from {asteroid_kernel.name}"
+    text = f"DE440; {asteroid_count(asteroid_kernel, without)} asteroid perturbers from {asteroid_kernel.name}"
     return text if without is None else f"{text}, without ({without - NUMBERED_ASTEROIDS}), the object itself"
 
 
