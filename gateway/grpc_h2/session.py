@@ -223,6 +223,10 @@ class Session(StreamTable):
                     continue
                 self._header_bytes.append(size)
                 self.pending_header_bytes += size
+            elif isinstance(event, StreamClosed) and self._is_over_for_both(event.stream_id):
+                # Nothing of this stream waits to be reported. Behind other streams' requests it would count as open.
+                self._stream_closed(event)
+                continue
             self._pending.append(event)
 
     def _report_headers(self, event: RequestReceived | ResponseReceived | TrailersReceived) -> bool:

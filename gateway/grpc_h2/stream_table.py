@@ -82,6 +82,11 @@ class StreamTable(SessionEvents):
         self._credit(stream_id, stream, stream.uncredited)
         self.stream_closed(stream_id, code)
 
+    def _is_over_for_both(self, stream_id: int) -> bool:
+        """Whether both sides have ended a stream, and the peer's end has been reported."""
+        stream = self._streams.get(stream_id)
+        return stream is not None and stream.we_ended and stream.peer_ended
+
     def _credit(self, stream_id: int, stream: Stream, size: int) -> None:
         stream.uncredited -= size
         if size:

@@ -78,6 +78,8 @@ class Connection(Link):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel all calls of the closed connection."""
+        if self._transport is None:
+            return
         super().connection_lost(exc)
         self.server.connections.discard(self)
         for call in list(self._calls.values()):
@@ -103,12 +105,13 @@ class Connection(Link):
             self._refuse(stream_id, error)
             return
         self._calls[stream_id] = call
-        self.count_kept(STREAM_BYTES)
         self.tally.begin()
         self.server.tally.begin()
         if self.tally.under_way == 1:
             self.server.active_connections += 1
-        call.begin()
+        self.count_kept(STREAM_BYTES)
+        if not call.done():
+            call.begin()
 
     def body_received(self, stream_id: int, data: bytes) -> None:
         """Hand part of a request's body to its call."""
@@ -168,9 +171,7 @@ class Connection(Link):
     def stream_closed(self, stream_id: int, code: int) -> None:
         """Forget a call whose stream is closed."""
         del code
-        if (call := self._calls.pop(stream_id, None)) is not None:
-            self.count_kept(-STREAM_BYTES)
-            call.closed()
+        self._forget(stream_id)
         if self._closing and not self._calls:
             self.flush_soon()
 
@@ -179,7 +180,12 @@ class Connection(Link):
         self.server.budget.change(self, change)
 
     def shrink_to(self, level: float) -> None:
-        """End the calls for which most is kept, until no more than so many bytes are."""
+        """End the calls for which most is kept, until no more than so many bytes are; they count no more at once."""
+        if self._paused:
+            # What is written frees nothing, for the peer does not read.
+            self.abort()
+            self.connection_lost(None)
+            return
         left = self.kept_bytes
         for stream_id, call in sorted(self._calls.items(), key=lambda item: item[1].kept_bytes, reverse=True):
             if left <= level:
@@ -189,14 +195,13 @@ class Connection(Link):
                 self.reset(stream_id, _ENHANCE_YOUR_CALM)
             else:
                 call.refuse(grpc.StatusCode.RESOURCE_EXHAUSTED, "the server keeps too much for this connection")
+            self._forget(stream_id)
         if self.pending_header_bytes > level:
             # Of requests that no call has been made of yet.
             self._end_input()
             self.terminate(_ENHANCE_YOUR_CALM, b"too many requests wait")
-        if self._paused:
-            # What is written frees nothing, for the peer does not read.
-            self.abort()
-        self.flush_soon()
+        # Bodies of streams that are reset are queued until then.
+        self._flush()
 
     def send(self, stream_id: int, head: bytes, data: bytes) -> int:
         """Queue part of a body; see `Session`."""
@@ -263,6 +268,11 @@ class Connection(Link):
             self._noticed = True
             self.send_goaway()
             self.flush_soon()
+
+    def _forget(self, stream_id: int) -> None:
+        if (call := self._calls.pop(stream_id, None)) is not None:
+            self.count_kept(-STREAM_BYTES)
+            call.closed()
 
     def _grow_old(self) -> None:
         self.leave()
