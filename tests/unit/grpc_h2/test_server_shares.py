@@ -87,6 +87,25 @@ async def test_answers_that_nobody_reads_are_given_up_beyond_the_share(monkeypat
         await until(lambda: max(connection.kept_bytes for connection in server.connections) <= 2 * MIB)
 
 
+async def test_a_used_up_share_is_freed_a_part_at_a_time(monkeypatch):
+    monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 4 * MIB)
+    freed = []
+    free = connection.Connection.shrink_to
+
+    def shrink_to(self, level):
+        free(self, level)
+        freed.append(self.kept_bytes <= level)
+
+    monkeypatch.setattr(connection.Connection, "shrink_to", shrink_to)
+    async with serving() as (port, _, server), connected(port, settings=NO_WINDOW) as (_, writer):
+        for stream in range(1, 2001, 2):
+            writer.write(wire.request(stream, ECHO.encode(), body=wire.message(b"unread")))
+        await until(lambda: server.tally.succeeded + server.tally.failed == 1000)
+        # 341 streams have room; an eighth of them is ended at a time.
+        assert 10 < len(freed) < 20
+        assert all(freed)
+
+
 async def test_open_streams_of_one_connection_are_limited(monkeypatch):
     monkeypatch.setattr(budget, "MOST_OF_CONNECTION", 4 * MIB)
     async with serving() as (port, _, server), connected(port) as (_, writer):

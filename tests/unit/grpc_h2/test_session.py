@@ -293,3 +293,18 @@ def test_what_is_no_http2_ends_the_connection():
     with pytest.raises(ProtocolError):
         server.receive(b"GET / HTTP/1.1\r\nHost: here\r\n\r\n")
     assert server.is_over
+
+
+def test_the_end_of_an_answered_stream_does_not_wait_behind_other_requests():
+    client, server = pair()
+    stream_id = opened(client, server)
+    client.finish(stream_id, [])
+    exchange(client, server)
+    server.report_all = lambda: None
+    client.finish(client.request(REQUEST), [])
+    server.receive(client.data_to_send())
+    assert server.pending_events
+    server.respond(stream_id, RESPONSE, only=True)
+    server.data_to_send()
+    assert server.closed == {stream_id: ErrorCode.NO_ERROR}
+    assert server.pending_events
