@@ -105,7 +105,9 @@ class Call(Handling):
             raise Malformed(grpc.StatusCode.INTERNAL, "a call of this method takes one message")
         else:
             self._connection.require_room()
-            self._start(self._request)
+            # Its handler has it now: until its answer is read, the call would keep it.
+            request, self._request = self._request, None
+            self._start(request)
 
     @property
     def kept_bytes(self) -> int:
@@ -191,6 +193,7 @@ class Call(Handling):
             # Its place is free, whether its caller reads the answer or not.
             self._connection.count_served(-1)
         self._messages.clear()
+        self._request = None
         self._weigh()
         self._release_turn()
         self._connection.ended(well=well)
