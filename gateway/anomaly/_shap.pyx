@@ -27,6 +27,7 @@ from libc.string cimport memset
 cdef enum:
     POINTS = 4
     MOST_FEATURES = 8
+    MOST_LEVELS = 64  # walks recurse: a deeper tree could take more stack than a thread has
 
 # Gauss-Legendre on (0, 1): exact for polynomials of degree 7 (Abramowitz & Stegun 1964, table 25.4, n = 4).
 cdef double[POINTS] T = [
@@ -147,8 +148,9 @@ cdef class Trees:
         const int[::1] roots,
         int features,
     ):
-        cdef int index
+        cdef int index, child
         cdef int count = left.shape[0]
+        cdef unsigned char[::1] level = bytearray(max(count, 1))
         if not (right.shape[0] == feature.shape[0] == threshold.shape[0] == value.shape[0] == samples.shape[0] == count):
             raise ValueError("the columns of nodes differ in length")
         if not 1 <= features <= MOST_FEATURES:
@@ -156,6 +158,7 @@ cdef class Trees:
         for index in range(roots.shape[0]):
             if not 0 <= roots[index] < count:
                 raise ValueError("a root is no node")
+            level[roots[index]] = 1
         self.roots = roots
         self.features = features
         self.node_count = count
@@ -168,6 +171,12 @@ cdef class Trees:
                 continue
             if not (index < left[index] < count and index < right[index] < count):
                 raise ValueError("children must follow their parents")
+            for child in (left[index], right[index]):
+                if level[child]:
+                    raise ValueError("a node has two parents, or is a root with one")
+                level[child] = level[index] + 1
+            if level[index] > MOST_LEVELS:
+                raise ValueError(f"a tree has more than {MOST_LEVELS} levels")
             if not 0 <= feature[index] < features or samples[index] <= 0:
                 raise ValueError("a split lacks a feature or samples")
             self.nodes[index].feature = feature[index]

@@ -6,9 +6,9 @@ from pathlib import Path
 import structlog
 from prometheus_client import Counter, Gauge
 
-from gateway.anomaly.scorer import Forest
+from gateway.anomaly.scorer import Forest, Unusable
 from gateway.drift import Reference
-from gateway.serving.checksums import NotWhole
+from gateway.serving.checksums import NotWhole, fingerprint
 from gateway.serving.errors import BackendUnavailable, ModelNotFound
 from orrery.inference import v1
 
@@ -31,8 +31,9 @@ class Forests:
         self._folder = folder
         self._kept = kept_versions
         self._loaded: dict[int, Forest] = {}
-        self._refused: set[int] = set()
-        self._waits = False
+        # As the folder was when it was refused.
+        self._refused: dict[int, frozenset[tuple[str, int, int]]] = {}
+        self._has_complained = False
 
     @property
     def ready(self) -> bool:
@@ -65,31 +66,50 @@ class Forests:
         return loaded[max(loaded)]
 
     def refresh(self) -> None:
-        """Load new versions and let old ones go. A version that cannot be served is refused once and said so."""
-        published = self._published()
-        if not published and not self._waits:
-            self._waits = True
-            log.warning("no forest is published yet, waiting for one", folder=str(self._folder))
-        wanted = sorted(set(published) - self._refused)[-self._kept :]
-        loaded = {version: forest for version, forest in self._loaded.items() if version in wanted}
-        for version in wanted:
-            if version in loaded:
-                continue
-            try:
-                loaded[version] = Forest(self._folder / str(version))
-            except (NotWhole, OSError, ValueError, KeyError) as error:
-                self._refused.add(version)
-                REFUSED_VERSIONS.inc()
-                log.warning("forest refused", version=version, reason=str(error))
-                # What was there before serves on.
-                loaded = {**self._loaded, **loaded}
-            else:
-                log.info("forest loaded", version=version)
-        self._loaded = loaded
-        if loaded:
-            SERVED_VERSION.set(max(loaded))
+        """Load new versions and let old ones go; whatever the folder holds, never raises.
 
-    def _published(self) -> list[int]:
-        if not self._folder.is_dir():
-            return []
-        return [int(entry.name) for entry in self._folder.iterdir() if entry.name.isdecimal() and entry.is_dir()]
+        The newest versions that can be served are. One that cannot is refused and said so, once, and is looked at again
+        when a file of it changes: it may have been copied by halves. Where none can be served, those loaded stay.
+        """
+        newest: dict[int, Forest] = {}
+        folders = self._published()
+        for version in sorted(folders, reverse=True):
+            forest = self._loaded.get(version) or self._load(folders[version], version)
+            if forest is not None:
+                newest[version] = forest
+            if len(newest) == self._kept:
+                break
+        self._refused = {version: seen for version, seen in self._refused.items() if version in folders}
+        if newest:
+            self._loaded = newest
+            self._has_complained = False
+            SERVED_VERSION.set(max(newest))
+        elif not self._has_complained:
+            self._has_complained = True
+            instead = "those loaded serve on" if self._loaded else "waiting for one"
+            log.warning("no forest in the store can be served", instead=instead, folder=str(self._folder))
+
+    def _load(self, folder: Path, version: int) -> Forest | None:
+        seen = fingerprint(folder)
+        if self._refused.get(version) == seen:
+            return None
+        try:
+            forest = Forest(folder)
+        except (NotWhole, Unusable, OSError) as error:
+            self._refused[version] = seen
+            REFUSED_VERSIONS.inc()
+            log.warning("forest refused", version=version, reason=str(error))
+            return None
+        log.info("forest loaded", version=version)
+        return forest
+
+    def _published(self) -> dict[int, Path]:
+        try:
+            return {int(entry.name): entry for entry in self._folder.iterdir() if _is_version(entry)}
+        except OSError:
+            return {}
+
+
+def _is_version(entry: Path) -> bool:
+    name = entry.name
+    return name.isascii() and name.isdecimal() and name == str(int(name)) and int(name) < 2**63 and entry.is_dir()

@@ -8,21 +8,31 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.anomaly.explanation import ForestTables
+from gateway.anomaly.explanation import ForestTables, path_length_shares
 from gateway.drift import Reference
 from gateway.quiet_onnxruntime import onnxruntime
-from gateway.serving.checksums import check_sums
+from gateway.serving.checksums import SUMS_FILE, NotWhole, check_sums
 from gateway.serving.turns import Pieces, complete
 
 Floats = NDArray[np.float64]
 
+MANIFEST: Final = "manifest.json"
+TABLES: Final = "forest.npz"
+GRAPH: Final = "forest.onnx"
+
 # Rows that are scored at a time: enough that a run's own cost is nothing, and some 10 ms of work.
 BLOCK_ROWS = 2048
+# The graph adds path lengths in float32.
+_SAME_SCORE = 1e-5
+
+
+class Unusable(Exception):
+    """A published forest that cannot be served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,33 +72,45 @@ class Forest:
             folder: `<store>/<name>/<version>/`.
 
         Raises:
-            FileNotFoundError: the folder has no list of sums, or lacks a file.
-            NotWhole: a file is not the one that was published.
-            ValueError: the manifest or the tables cannot be read, or the graph does not score a known orbit.
+            FileNotFoundError: the folder has no list of sums.
+            NotWhole: a file is missing, or not the one that was published.
+            Unusable: whole, but no forest: a file cannot be read, or a known orbit is not scored and explained.
         """
-        check_sums(folder)
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if unlisted := {MANIFEST, TABLES, GRAPH} - check_sums(folder):
+            raise NotWhole(f"{SUMS_FILE} of {folder} does not list {', '.join(sorted(unlisted))}")
         self.version = int(folder.name)
+        try:
+            self._read_manifest(folder)
+            self._read_tables(folder)
+            self._read_graph(folder)
+            self._try_out()
+        except Exception as error:  # zipfile, zlib, json, numpy and onnxruntime raise what they like of such contents
+            raise Unusable(f"{folder} holds no forest that can be served: {error!r}") from error
+
+    def _read_manifest(self, folder: Path) -> None:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         self.variant = str(manifest["variant"])
         self.training_data = str(manifest["training_data"]["description"])
         said = manifest.get("drift_reference")
         self.reference = None if said is None else Reference.from_json(said)
-        with np.load(folder / "forest.npz", allow_pickle=False) as tables:
+
+    def _read_tables(self, folder: Path) -> None:
+        with (folder / TABLES).open("rb") as file, np.load(file, allow_pickle=False) as tables:
             self.tables = ForestTables.from_arrays(tables)
             self._quantile_levels: Floats = tables["quantile_levels"]
             self._quantile_scores: Floats = tables["quantile_scores"]
             self._threshold = float(tables["score_threshold"])
+        if not (np.diff(self._quantile_scores) >= 0.0).all() or not (np.diff(self._quantile_levels) >= 0.0).all():
+            raise ValueError("the quantiles of the scores do not rise")
+        if not 0.0 < self._threshold < 1.0:
+            raise ValueError(f"a threshold of {self._threshold}, which no score is held against")
+
+    def _read_graph(self, folder: Path) -> None:
         options = onnxruntime.SessionOptions()
         # Its own threads go on spinning after a run, which costs small calls more than it gains.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / "forest.onnx"), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's own exceptions have no common public base
-            raise ValueError(f"{folder} holds no graph that onnxruntime can load") from error
-        self._warm_up(folder)
+        self._session = onnxruntime.InferenceSession(str(folder / GRAPH), options, providers=["CPUExecutionProvider"])
 
     def score(self, orbits: Floats) -> Scores:
         """Score raw orbits.
@@ -112,10 +134,15 @@ class Forest:
         score, features = self._session.run(["score", "features"], {"orbits": np.ascontiguousarray(orbits)})
         return score, features
 
-    def _warm_up(self, folder: Path) -> None:
-        """The first run allocates; it also shows whether the graph is what it should be."""
+    def _try_out(self) -> None:
+        """The first run allocates; it also shows whether graph and tables are of one forest."""
         eros = np.array([[1.133, 0.2228, 10.83, 304.27, 178.93, 10.4]])
         said = self.score(eros)
         shapes = (said.score.shape, said.features.shape)
         if shapes != ((1,), (1, len(self.tables.feature_names))) or not 0.0 < said.score[0] < 1.0:
-            raise ValueError(f"the graph of {folder} does not score a known orbit")
+            raise ValueError("the graph does not score a known orbit")
+        if not 0.0 <= said.percentile[0] <= 100.0:
+            raise ValueError(f"a known orbit's percentile is {said.percentile[0]}")
+        path_length = self.tables.mean_path_length + path_length_shares(self.tables, said.features).sum()
+        if not abs(2.0 ** (-path_length / self.tables.normal_path_length) - said.score[0]) < _SAME_SCORE:
+            raise ValueError("graph and tables give a known orbit different scores")

@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from gateway.model_server import storage
 from gateway.model_server.errors import Refusal, invalid, not_found
+from gateway.serving.checksums import fingerprint
 
 
 class Servable(Protocol):
@@ -204,7 +205,7 @@ class Repository(Generic[ServableT]):
 
     def _load(self, version: Version[ServableT]) -> None:
         self._become(version, State.LOADING)
-        version.fingerprint = storage.fingerprint(version.folder)
+        version.fingerprint = fingerprint(version.folder)
         try:
             storage.check_whole(version.folder)
             version.servable = self._load_servable(version.folder)
@@ -231,4 +232,4 @@ def _wants_start(known: Version[ServableT] | None, folder: Path) -> bool:
         return True
     if known.state is not State.END:
         return False
-    return known.error is None or not known.aspired or known.fingerprint != storage.fingerprint(folder)
+    return known.error is None or not known.aspired or known.fingerprint != fingerprint(folder)

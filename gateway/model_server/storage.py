@@ -4,7 +4,6 @@
 Folder rules are file_system_storage_path_source.cc's of TensorFlow Serving; SHA256SUMS is ours.
 """
 
-import os
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,20 +80,6 @@ def check_whole(folder: Path) -> None:
         raise data_loss(str(error)) from error
     if SAVED_MODEL not in listed:
         raise data_loss(f"{SUMS_FILE} of {folder} does not list {SAVED_MODEL}")
-
-
-def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
-    """What a folder's files look like from outside: name, size in bytes, time of change in ns."""
-    seen = set()
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            try:
-                stat = path.stat()
-            except OSError:
-                continue  # it vanished while we looked, which is a change like any other
-            seen.add((str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
-    return frozenset(seen)
 
 
 def _is_number(name: str) -> bool:

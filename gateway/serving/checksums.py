@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a published model folder is what was published: its SHA256SUMS, in the format of `sha256sum --check`."""
+"""Whether a model folder is what was published, and whether it has changed since it was looked at.
+
+SHA256SUMS is in the format of `sha256sum --check`.
+"""
 
 import hashlib
+import os
 from pathlib import Path, PurePosixPath
 
 SUMS_FILE = "SHA256SUMS"
@@ -64,3 +68,17 @@ def read_sums(content: bytes, folder: str) -> dict[str, str]:
             raise NotWhole(f"{SUMS_FILE} of {folder} lists {name}, which is outside")
         listed[str(path)] = digest.lower()
     return listed
+
+
+def fingerprint(folder: Path) -> frozenset[tuple[str, int, int]]:
+    """What a folder's files look like from outside: name, size in bytes, time of change in ns."""
+    seen = set()
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # it vanished while we looked, which is a change like any other
+            seen.add((str(path.relative_to(folder)), stat.st_size, stat.st_mtime_ns))
+    return frozenset(seen)

@@ -7,7 +7,8 @@ import pytest
 
 from gateway.model_server.errors import Refusal
 from gateway.model_server.settings import ModelServerSettings
-from gateway.model_server.storage import VersionPolicy, check_whole, fingerprint, version_folders
+from gateway.model_server.storage import VersionPolicy, check_whole, version_folders
+from gateway.serving.checksums import fingerprint
 
 
 @pytest.fixture
