@@ -15,7 +15,7 @@ from gateway.front.rules import NO_VERDICTS, Verdicts, judge, judge_in_pieces
 from gateway.front.tf_serving import Answer, Asked, TensorFlowServing
 from gateway.front.tuning import MEASURED, Tuning
 from gateway.serving.callers import CALLER
-from gateway.serving.errors import ModelUnusable
+from gateway.serving.errors import ModelNotFound, ModelUnusable
 from gateway.serving.orbits import MODEL_COLUMNS
 from gateway.serving.settings import CLASSIFIER_NAME
 from gateway.serving.streams import in_order
@@ -104,19 +104,24 @@ class Judges:
             parts = await self._parts(selector, rows, budget, definition)
             versions = {part.version for part in parts}
             if len(versions) > 1:
-                # Another version came between the parts: once more, all of it from the newer one.
-                pinned = v1.ModelSelector(version=max(versions)).SerializeToString()
-                parts = await self._parts(pinned, rows, budget, definition)
+                # Another version came between the parts: once more, all from the older one. Model servers load one
+                # after the other, and each still has the version before.
+                older, newer = (
+                    v1.ModelSelector(version=version).SerializeToString() for version in (min(versions), max(versions))
+                )
+                try:
+                    parts = await self._parts(older, rows, budget, definition)
+                except ModelNotFound:
+                    parts = await self._parts(newer, rows, budget, definition)
         return _joined(parts)
 
     async def describe(self, version: int, selector: v1.ModelSelector, budget: dict[str, Any]) -> v1.ModelSpec:
-        """The model that answered, in its own words; asked for once a version."""
+        """The model that answered, in its own words; asked for once a version. Empty words if it has none."""
         if version not in self._descriptions:
-            inputs = {"rows": np.zeros(1, np.int32)}
-            said = await self._models.predict("describe", inputs, v1.ModelSelector(version=version), **budget)
-            words = (said.outputs["variant"][0].decode(), said.outputs["training_data"][0].decode())
-            self._descriptions[version] = words
-        variant, training_data = self._descriptions[version]
+            words = await self._ask_description(version, budget)
+            if words is not None:
+                self._descriptions[version] = words
+        variant, training_data = self._descriptions.get(version, ("", ""))
         return v1.ModelSpec(
             name=CLASSIFIER_NAME,
             version=version,
@@ -124,6 +129,16 @@ class Judges:
             variant=variant,
             training_data=training_data,
         )
+
+    async def _ask_description(self, version: int, budget: dict[str, Any]) -> tuple[str, str] | None:
+        """Variant and training data; None where the version says nothing of itself, or has gone since it answered."""
+        inputs = {"rows": np.zeros(1, np.int32)}
+        try:
+            said = await self._models.predict("describe", inputs, v1.ModelSelector(version=version), **budget)
+            return said.outputs["variant"][0].decode(), said.outputs["training_data"][0].decode()
+        except (ModelNotFound, ModelUnusable, LookupError, AttributeError):
+            # That is no reason to refuse the answer.
+            return None
 
     async def _parts(self, selector: bytes, rows: Floats, budget: dict[str, Any], definition: bool) -> list[Judgement]:
         async def divided() -> AsyncIterator[Floats]:

@@ -48,6 +48,11 @@ ARM_CALLS = Counter(
 FALLBACKS = Counter(
     "orrery_front_label_fallbacks_total", "Requests whose label had just gone, which the next way answered.", ["arm"]
 )
+UNUSABLE = Counter(
+    "orrery_front_model_unusable_total",
+    "Calls whose version broke its signature's promise, and which another version answered if it could.",
+    ["arm"],
+)
 LABEL_VERSION = Gauge(
     "orrery_front_label_version", "The version of a label; 0 where it is not being served.", ["label"]
 )

@@ -10,7 +10,6 @@ labels up only while callers ask.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from hashlib import blake2b
 from math import inf
 from time import monotonic
@@ -21,11 +20,13 @@ import structlog
 from numpy.typing import NDArray
 
 from gateway.front import metrics
+from gateway.front.arms import Arm, arm_of, chosen_by_caller
 from gateway.front.judging import Judgement, Judges
 from gateway.front.settings import FrontSettings
+from gateway.front.spare_versions import SpareVersions
 from gateway.front.tf_serving import TensorFlowServing
 from gateway.front.tuning import MEASURED, Tuning
-from gateway.serving.errors import ModelNotFound, ServingError
+from gateway.serving.errors import ModelNotFound, ModelUnusable, ServingError
 from orrery.inference import v1
 
 Floats = NDArray[np.float64]
@@ -43,23 +44,6 @@ LABELS: Final = (STABLE, CANARY, CHALLENGER)
 
 _HASH_BYTES: Final = 8
 _HASHES: Final = float(1 << 8 * _HASH_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A way to ask, and which to take where its label is not being served.
-
-    Attributes:
-        name: for metrics; empty where the caller chose.
-        model: the selector.
-        selector: the same, serialised.
-        otherwise: None where there is no other way.
-    """
-
-    name: str
-    model: v1.ModelSelector
-    selector: bytes
-    otherwise: "Arm | None" = None
 
 
 def in_share(row: Floats, share: float, salt: bytes) -> bool:
@@ -93,9 +77,10 @@ class Rollout:
         self._canary_share = settings.canary_share
         self._label_period_s = tuning.label_period_s
         self._observers: list[Observer] = []
-        self._newest = _arm("newest", v1.ModelSelector())
-        self._stable = _arm("stable", v1.ModelSelector(version_label=STABLE), self._newest)
-        self._canary = _arm("canary", v1.ModelSelector(version_label=CANARY), self._stable)
+        self._newest = arm_of("newest", v1.ModelSelector())
+        self._stable = arm_of("stable", v1.ModelSelector(version_label=STABLE), self._newest)
+        self._canary = arm_of("canary", v1.ModelSelector(version_label=CANARY), self._stable)
+        self._spares = SpareVersions(models, tuning.label_period_s)
         self._versions: dict[str, int] = {}
         # The newest version may be a challenger: it answers only where the model server has said that none is stable.
         self._has_stable = True
@@ -125,16 +110,16 @@ class Rollout:
             ModelNotFound: the caller's choice can be no label.
         """
         if model.WhichOneof("choice"):
-            return _chosen(model)
+            return chosen_by_caller(model)
         await self._know_labels()
         if CANARY in self._versions and in_share(rows[0], self._canary_share, b"canary"):
             return self._canary
-        return self._stable if self._has_stable else self._newest
+        return self._spares.in_place_of(self._stable if self._has_stable else self._newest)
 
     async def judge(
         self, arm: Arm, rows: Floats, budget: dict[str, Any], *, definition: bool = True
     ) -> tuple[Judgement, Arm]:
-        """Have rows judged that way, or where its label has just gone, the next one.
+        """Have rows judged that way, or where its label has just gone or its version cannot be used, the next one.
 
         Returns:
             What was said, and the arm that said it.
@@ -145,6 +130,7 @@ class Rollout:
         said, arm = await self._along(
             arm, lambda way: self._judges.judge(way.selector, rows, budget, definition=definition)
         )
+        self._spares.note(arm, said.version)
         for observe in self._observers:
             observe(rows, said)
         return said, arm
@@ -160,15 +146,15 @@ class Rollout:
             ServingError: what `ask` raises; ModelNotFound where no way is left.
         """
         if model.WhichOneof("choice"):
-            arm = _chosen(model)
+            arm = chosen_by_caller(model)
         else:
             await self._know_labels()
-            arm = self._stable if self._has_stable else self._newest
+            arm = self._spares.in_place_of(self._stable if self._has_stable else self._newest)
         answer, _ = await self._along(arm, lambda way: ask(way.model))
         return answer
 
     async def _along(self, arm: Arm, ask: Callable[[Arm], Awaitable[T]]) -> tuple[T, Arm]:
-        """Ask one way after the other until one is being served."""
+        """Ask one way after the other until one is being served and can be used."""
         while True:
             try:
                 answer = await ask(arm)
@@ -179,6 +165,13 @@ class Rollout:
                 self._versions.pop(arm.model.version_label, None)
                 self._has_stable = self._has_stable and arm is not self._stable
                 arm = arm.otherwise
+            except ModelUnusable:
+                if not arm.name:
+                    raise
+                if arm is not self._canary:
+                    return await self._spares.ask(arm, ask, left_out=self._versions.get(CHALLENGER))
+                metrics.UNUSABLE.labels(arm.name).inc()
+                arm = self._stable
             else:
                 if arm.name:
                     metrics.ARM_CALLS.labels(arm.name).inc()
@@ -231,20 +224,3 @@ class Rollout:
         except ServingError:
             return None
         return answer.version
-
-
-def _chosen(model: v1.ModelSelector) -> Arm:
-    """The arm of a caller's own choice.
-
-    Raises:
-        ModelNotFound: the label is empty, or has white space at an end. TensorFlow Serving repeats it at the end of its
-            refusal, and HTTP/2 allows no such header.
-    """
-    label = model.version_label
-    if model.WhichOneof("choice") == "version_label" and (not label or label != label.strip()):
-        raise ModelNotFound("model.version_label", f"{label!r} is no label being served")
-    return _arm("", model)
-
-
-def _arm(name: str, model: v1.ModelSelector, otherwise: Arm | None = None) -> Arm:
-    return Arm(name, model, model.SerializeToString(), otherwise)

@@ -7,8 +7,10 @@ tensorflow-serving-api), because importing that package costs 634 MB and 20 s. T
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
+from time import monotonic
 from typing import Any, Final
 
 import grpc
@@ -17,7 +19,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from numpy.typing import NDArray
 
 from gateway.serving.channels import refusal_of
-from gateway.serving.errors import ModelNotFound, ModelUnusable
+from gateway.serving.errors import BackendUnavailable, ModelNotFound, ModelUnusable
 from gateway.serving.tensor_strings import decode_strings
 from gateway.serving.transports.interface import Channel
 from orrery.inference import v1
@@ -34,6 +36,8 @@ _TYPED = {
 }
 _DATA_TYPES = {np.dtype(dtype): data_type for data_type, (_, dtype) in _TYPED.items()}
 _AVAILABLE = 30
+# While versions are loaded, one model server has a version that another has not yet, or no more.
+_OTHERS_TO_ASK = 3
 
 
 def _message_classes() -> dict[str, Any]:
@@ -62,17 +66,34 @@ class Answer:
 class Asked:
     """A question that is on its way."""
 
-    def __init__(self, call: Any, model: str, selector: v1.ModelSelector) -> None:
-        self._call = call
+    def __init__(self, put: Callable[[float], Any], timeout_s: float, model: str, selector: v1.ModelSelector) -> None:
+        """Put it.
+
+        Args:
+            put: begins a call with a timeout, in s.
+            timeout_s: for the question as a whole.
+            model: that is asked.
+            selector: which version of it.
+        """
+        self._put = put
+        self._deadline_s = monotonic() + timeout_s
         self._model = model
         self._selector = selector
+        self._call = put(timeout_s)
 
     async def answer(self) -> Answer:
         """Wait for it; raises as `TensorFlowServing.predict`."""
-        try:
-            reply = await self._call
-        except grpc.aio.AioRpcError as error:
-            raise _refusal(error, self._model, self._selector) from error
+        others_to_ask = _OTHERS_TO_ASK if self._selector.version else 0
+        while True:
+            try:
+                reply = await self._call
+                break
+            except grpc.aio.AioRpcError as error:
+                left_s = self._deadline_s - monotonic()
+                if error.code() is not grpc.StatusCode.NOT_FOUND or not others_to_ask or left_s <= 0.0:
+                    raise _refusal(error, self._model, self._selector) from error
+            others_to_ask -= 1
+            self._call = self._put(left_s)
         outputs = {name: _read_tensor(tensor, self._model) for name, tensor in reply.outputs.items()}
         return Answer(outputs, reply.model_spec.version.value)
 
@@ -107,11 +128,19 @@ class TensorFlowServing:
         Raises:
             ModelNotFound: the version or the label is not being served.
             ModelUnusable: the model has no such signature.
-            ServingError: the model server is away, too slow or too busy.
+            ServingError: the model server is away, too slow or too busy, or has no version at all.
         """
         return await self.ask(signature, inputs, selector, **onward).answer()
 
-    def ask(self, signature: str, inputs: dict[str, NDArray[Any]], selector: v1.ModelSelector, **onward: Any) -> Asked:
+    def ask(
+        self,
+        signature: str,
+        inputs: dict[str, NDArray[Any]],
+        selector: v1.ModelSelector,
+        *,
+        timeout: float,
+        metadata: Any = None,
+    ) -> Asked:
         """The question of `predict`, put before this returns."""
         request = _MESSAGES["PredictRequest"]()
         request.model_spec.name = self._model
@@ -123,10 +152,14 @@ class TensorFlowServing:
                 request.model_spec.version_label = selector.version_label
         for name, values in inputs.items():
             _write_tensor(request.inputs[name], values)
-        return Asked(self._predict(request, **onward), self._model, selector)
 
-    async def is_available(self, *, timeout_s: float) -> bool:
-        """Whether any version answers.
+        def put(timeout_s: float) -> Any:
+            return self._predict(request, timeout=timeout_s, metadata=metadata)
+
+        return Asked(put, timeout, self._model, selector)
+
+    async def versions(self, *, timeout_s: float) -> set[int]:
+        """The versions that answer, of one model server.
 
         Raises:
             grpc.aio.AioRpcError: the model server is away or does not know the model.
@@ -134,7 +167,11 @@ class TensorFlowServing:
         request = _MESSAGES["GetModelStatusRequest"]()
         request.model_spec.name = self._model
         reply = await self._status(request, timeout=timeout_s)
-        return any(version.state == _AVAILABLE for version in reply.model_version_status)
+        return {status.version for status in reply.model_version_status if status.state == _AVAILABLE}
+
+    async def is_available(self, *, timeout_s: float) -> bool:
+        """Whether any version answers; raises as `versions`."""
+        return bool(await self.versions(timeout_s=timeout_s))
 
     def _method(self, channel: Channel, path: str, messages: str) -> Any:
         return channel.unary_unary(
@@ -152,7 +189,8 @@ def _refusal(error: grpc.aio.AioRpcError, model: str, selector: v1.ModelSelector
     if error.code() is grpc.StatusCode.NOT_FOUND:
         if selector.WhichOneof("choice") == "version":
             return ModelNotFound("model.version", f"version {selector.version} is not being served")
-        return ModelNotFound("model", f"no version of {model} is being served")
+        # The caller asked for nothing that could not be.
+        return BackendUnavailable(BACKEND)
     if error.code() in {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION}:
         return ModelUnusable(model)
     return refusal_of(error, BACKEND)

@@ -58,10 +58,44 @@ class TinyClassifier(tf.Module):
         return {"calls": self.calls + tf.cast(nothing, tf.int64)}
 
 
-def export(folder, offset=1.0, variant="float32", warm_up=()):
+class RenamedOutput(TinyClassifier):
+    """One output has another name."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6], tf.float64, name="orbits")])
+    def classify(self, orbits):
+        outputs = TinyClassifier.classify.python_function(self, orbits)
+        return {"renamed" if name == "pha_probability" else name: value for name, value in outputs.items()}
+
+
+class OtherShape(TinyClassifier):
+    """Five classes."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 6], tf.float64, name="orbits")])
+    def classify(self, orbits):
+        outputs = TinyClassifier.classify.python_function(self, orbits)
+        return {**outputs, "class_probabilities": tf.nn.softmax(tf.cast(orbits, tf.float32)[:, :5])}
+
+
+class OtherInput(TinyClassifier):
+    """Asks for seven columns."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 7], tf.float64, name="orbits")])
+    def classify(self, orbits):
+        return TinyClassifier.classify.python_function(self, orbits[:, :6])
+
+
+class Wordless(TinyClassifier):
+    """Says nothing of itself."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="rows")])
+    def describe(self, rows):
+        return {"nothing": rows}
+
+
+def export(folder, offset=1.0, variant="float32", warm_up=(), kind=TinyClassifier):
     """Write a complete version folder as the exporter does: beside, then renamed."""
     beside = folder.with_name(f".{folder.name}.partial")
-    model = TinyClassifier(offset, variant)
+    model = kind(offset, variant)
     signatures = {"serving_default": model.classify, "describe": model.describe, "count": model.count}
     tf.saved_model.save(model, str(beside), signatures=signatures)
     if warm_up:
