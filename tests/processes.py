@@ -10,17 +10,22 @@ from tests.pods import PROJECT_ROOT, free_address
 
 
 class PodProcess:
-    """`python -m gateway POD` on a free address; settings by their names without the prefix."""
+    """`python -m gateway POD` on a free address; settings by their names without the prefix, or in the environment."""
 
-    def __init__(self, pod, **settings):
+    def __init__(self, pod, *, environment=None, stderr=subprocess.DEVNULL, **settings):
         self.address = free_address()
         chosen = {"ADDRESS": self.address, "METRICS_ADDRESS": free_address(), **settings}
         self._command = [sys.executable, "-m", "gateway", pod]
-        self._settings = os.environ | {f"ORRERY_{pod.upper()}_{name}": str(value) for name, value in chosen.items()}
+        self._stderr = stderr
+        self._settings = (
+            os.environ
+            | (environment or {})
+            | {f"ORRERY_{pod.upper()}_{name}": str(value) for name, value in chosen.items()}
+        )
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self._command, cwd=PROJECT_ROOT, env=self._settings, stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self._command, cwd=PROJECT_ROOT, env=self._settings, stderr=self._stderr)
 
     def signal(self, signum):
         self.process.send_signal(signum)

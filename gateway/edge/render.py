@@ -29,6 +29,8 @@ _FILTERS: Final = {
     "stream.lua": ("problem", "stream"),
 }
 HEALTH_INTERVAL_S: Final = 1.0
+# A caller has so long to send its first bytes, and as long for the handshake of TLS.
+_FIRST_BYTES_S: Final = 3
 # Bad answers, after which a front gets no more calls.
 _UNHEALTHY_AFTER: Final = 2
 _CSP: Final = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
@@ -115,6 +117,7 @@ def _configuration(settings: EdgeSettings, where: str, health_interval_s: float)
         s=settings,
         health_interval_s=health_interval_s,
         unhealthy_after=_UNHEALTHY_AFTER,
+        first_bytes_s=_FIRST_BYTES_S,
         folder=where,
         admin_pipe=f"{where}/admin.sock",
         address=split_address(settings.address),

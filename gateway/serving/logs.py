@@ -2,12 +2,16 @@
 """Structured logs: one JSON object a line on standard error, each with its request id while a call is served."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO, cast
 
 import structlog
 
 from gateway.serving.context import REQUEST_ID
+from gateway.serving.log_stream import LogStream
 
 
 def configure(pod: str, level: str) -> None:
@@ -31,21 +35,23 @@ def configure(pod: str, level: str) -> None:
         _name_pod(pod),
     ]
     render = structlog.processors.JSONRenderer()
+    # A process may be started without one.
+    stream = cast("TextIO", LogStream(sys.stderr or Path(os.devnull).open("w", encoding="utf-8")))  # noqa: SIM115
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(levels[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     # What libraries log, warnings and worse.
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(logging.WARNING, levels[level.upper()]), force=True)
 
 
 def report_failure(pod: str, causes: Sequence[str]) -> None:
     """Write why a pod cannot start to standard error, each cause in a line: plain on a terminal, else as in its log."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         sys.stderr.writelines(f"{pod} cannot start: {cause}\n" for cause in causes)
         return
     configure(pod, "INFO")
