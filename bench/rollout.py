@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from bench import rollout_names
 from bench.rollout_load import Load
 from bench.tables import markdown
 from bench.topology import Replica, Topology, running_topology
@@ -60,15 +61,20 @@ async def _run(*, short: bool) -> int:
     total = f"{sum(load.answered.values()):,} calls answered, {len(load.lost)} lost"
     kinds = ", ".join(f"{name} {count:,}" for name, count in sorted(load.answered.items()))
     sys.stdout.write("\n".join([f"{total} ({kinds})", *load.lost[:20]]) + "\n")
+    # The numbers of k8s/base lose none; those before them are measured to be compared.
+    names = [] if short else await rollout_names.measure()
+    lost_by_name = sum(int(row[-1]) for row in names[len(names) // 2 :])
     if not short:
         where = (
             f"{dt.datetime.now(dt.UTC).date()}; {len(os.sched_getaffinity(0))} cores for everything; load average"
             f" {before} before. In all {total}: {kinds}."
         )
         _REPORT.write_text(
-            f"# Rolling restarts under load\n{_INTRODUCTION}\n{where}\n\n{markdown(_HEADER, rows)}", encoding="utf-8"
+            f"# Rolling restarts under load\n{_INTRODUCTION}\n{where}\n\n{markdown(_HEADER, rows)}"
+            f"{rollout_names.INTRODUCTION}\n{markdown(rollout_names.HEADER, names)}",
+            encoding="utf-8",
         )
-    return 1 if load.lost else 0
+    return 1 if load.lost or lost_by_name else 0
 
 
 if __name__ == "__main__":

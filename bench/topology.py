@@ -45,20 +45,24 @@ class Numbers:
     Attributes:
         pre_stop_s: between the decision and SIGTERM.
         settings: of the pod, as environment.
+        min_ready_s: for how long a new pod must be ready before the next one goes.
     """
 
     pre_stop_s: float
     settings: Mapping[str, str]
+    min_ready_s: float = 0.0
 
 
 def numbers_of(manifest: str) -> Numbers:
     """Read a manifest of k8s/base."""
     text = (_ROOT / "k8s" / "base" / f"{manifest}.yaml").read_text(encoding="utf-8")
     workloads = [found for found in yaml.safe_load_all(text) if found["kind"] in {"Deployment", "StatefulSet"}]
-    container = workloads[0]["spec"]["template"]["spec"]["containers"][0]
+    spec = workloads[0]["spec"]
+    container = spec["template"]["spec"]["containers"][0]
     stated = {entry["name"]: entry.get("value") for entry in container.get("env", ())}
     settings = {name: value for name, value in stated.items() if value and name.endswith(_NUMBERS)}
-    return Numbers(float(container["lifecycle"]["preStop"]["sleep"]["seconds"]), settings)
+    pre_stop_s = float(container["lifecycle"]["preStop"]["sleep"]["seconds"])
+    return Numbers(pre_stop_s, settings, float(spec["minReadySeconds"]))
 
 
 @dataclass(slots=True)

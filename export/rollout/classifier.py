@@ -13,7 +13,8 @@ from export.rollout.config import CANARY, CHALLENGER, CHAMPION, PREVIOUS, STABLE
 from export.rollout.servers import ModelServers
 from export.rollout.store import newest_challenger, retire
 
-LOAD_WITHIN_S: Final = 60.0
+LOAD_WITHIN_S: Final = 180.0
+"""Longer than a version takes to be delivered, found, and given up by TensorFlow Serving with a reason (k8s/base)."""
 SETTLE_S: Final = 3.0
 """Longer than fronts take to notice a new label (`label_period_s`, 1 s)."""
 

@@ -20,6 +20,7 @@ from gateway.feedback.store.database import Database
 from gateway.feedback.store.extraction import UnknownRun
 from gateway.feedback.store.moving import NotMoved, move
 from gateway.feedback.store.store import Store
+from gateway.feedback.store.waiting import await_database
 from gateway.serving.arguments import command_adder
 from gateway.serving.checksums import NotWhole
 from gateway.serving.errors import ServingError
@@ -142,7 +143,9 @@ def _backup(arguments: argparse.Namespace) -> None:
 
 
 def _restore(arguments: argparse.Namespace) -> None:
-    with Store(StoreSettings()) as store:
+    settings = StoreSettings()
+    with Store(settings) as store:
+        await_database(store.database, settings.database_wait_s)
         said = restore(store.database, ModelStoreSettings().model_store, arguments.folder, force=arguments.force)
         store.open()
     print(
@@ -155,18 +158,23 @@ def _move(_: argparse.Namespace) -> None:
     settings = StoreSettings()
     embedded = settings.model_copy(update={"database_url": None, "database_url_file": None})
     with contextlib.closing(Database(embedded)) as source, contextlib.closing(Database(settings)) as target:
+        await_database(target, settings.database_wait_s)
         counts = move(source, target)
     print(", ".join(f"{table} {count}" for table, count in counts.items() if count))
 
 
 def _migrate(_: argparse.Namespace) -> None:
-    with Store(StoreSettings(migrate=True)) as store:
+    settings = StoreSettings(migrate=True)
+    with Store(settings) as store:
+        await_database(store.database, settings.database_wait_s)
         store.open()
 
 
 def _opened() -> Store:
-    store = Store(StoreSettings())
+    settings = StoreSettings()
+    store = Store(settings)
     try:
+        await_database(store.database, settings.database_wait_s)
         store.open()
     except BaseException:
         store.close()

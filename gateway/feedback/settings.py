@@ -37,6 +37,11 @@ class StoreSettings(Settings):
         default=True,
         description="Bring an older store's tables up to date at the start. False: wait until `feedback migrate` has.",
     )
+    database_wait_s: float = Field(
+        default=0.0,
+        ge=0,
+        description="How long a command (`feedback extract`, `move`, …) waits for a database that does not answer yet.",
+    )
     statement_timeout_s: float = Field(
         default=10.0, gt=0, description="The longest the database may take for a statement."
     )

@@ -9,7 +9,7 @@ rendered=build/k8s
 mkdir -p "$rendered"
 # Kinds whose schemas their operators bring: tests/k8s look at these.
 elsewhere='kind (Certificate|Gateway|GRPCRoute|HTTPRoute|PodMonitor|PrometheusRule|ScaledObject) '
-for overlay in k8s/overlays/*/ k8s/jobs/; do
+for overlay in k8s/overlays/*/ k8s/jobs/ k8s/jobs/*/; do
     name=$(basename "$overlay")
     file=$rendered/$name.yaml
     HOME=/nonexistent "$tools/bin/kubectl" kustomize "$overlay" >"$file"

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+from export.rollout.classifier import LOAD_WITHIN_S
 from export.rollout.command import CONFIG_MAP
 from gateway.anomaly.settings import AnomalySettings
 from gateway.configuration.registry import MODULES, settings_of
@@ -28,7 +29,8 @@ from orrery.inference.v1 import (
     feedback_service_pb2,
     simulation_service_pb2,
 )
-from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, workloads
+from tests.k8s.manifests import PROJECT_ROOT, environment, of_kind, selects, workloads
+from tests.k8s.pod_policies import budget_s
 
 # By the container's first argument: what its environment may set.
 PODS = {
@@ -56,9 +58,21 @@ SERVICES = {
 }
 # The two names that server.cc of TensorFlow Serving sets.
 TF_SERVING_SERVICES = {"ModelService", "PredictionService"}
+# Whom a job's container asks when it begins, and for how long it waits, by the names of its variables.
+WAITING = {
+    "PGHOST": "WAIT_FOR_DATABASE_S",
+    "ORRERY_FEEDBACK_DATABASE_URL": "ORRERY_FEEDBACK_DATABASE_WAIT_S",
+    "ORRERY_FEEDBACK_DATABASE_URL_FILE": "ORRERY_FEEDBACK_DATABASE_WAIT_S",
+}
+# Within this a network policy knows a new pod, and a database that is restarted is back.
+REACHED_S = 60
+# What one attempt to load a version may take on a busy node.
+LOAD_S = 10
 # What balancers need to look away, and a process to end after its grace.
 LOOK_AWAY_S = 4
 ENDING_S = 5
+# Cluster DNS, and resolvers of callers, keep a name's addresses for so long (measured on a cluster: 30 s).
+NAMES_KEPT_S = 30
 # A new pod gets its share of connections within this.
 SHARE_WITHIN_S = 30
 
@@ -259,6 +273,28 @@ def drains(documents):
                 yield f"{name}: new pods wait for their share of connections"
 
 
+def names_are_known(documents):
+    """No pod leaves before callers can know the one that came; callers of fronts need time to look again, too.
+
+    gRPC asks for a name at most once in 30 s, so a caller may use addresses that are twice as old as its resolver's.
+    Our own channels, which ask the other pods, look again at once.
+    """
+    services = [one for one in of_kind(documents, "Service") if one["spec"].get("clusterIP") == "None"]
+    for workload, container, role in [*our_pods(documents), *tf_servers(documents)]:
+        if not any(selects({"matchLabels": one["spec"]["selector"]}, workload.labels) for one in services):
+            continue
+        if workload.spec.get("minReadySeconds", 0) <= NAMES_KEPT_S:
+            yield f"{workload.name}: the next pod leaves before callers can know the new one"
+        slept = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+        if role == "front" and slept <= NAMES_KEPT_S:
+            yield f"{workload.name} stops while callers still find its address"
+
+
+def tf_servers(documents):
+    """(workload, container, role) of TensorFlow Serving."""
+    return [(w, c, "tf-serving") for w in workloads(documents) if w.app == "tf-serving" for c in w.servers]
+
+
 def serves_its_configuration(documents):
     """TensorFlow Serving runs with the files of serving_config, and with the flags that its README explains."""
     folder = PROJECT_ROOT / "serving_config"
@@ -284,6 +320,30 @@ def serves_its_configuration(documents):
             delivered |= set(environment(container).get("ORRERY_DELIVERY_MODELS", "").split(","))
         if delivered != models:
             yield f"{workload.name} is given {delivered}, not what models.config serves"
+
+
+def jobs_wait(documents):
+    """What begins by asking a database waits for its answer; a server's pod is started again by the kubelet."""
+    for workload in workloads(documents):
+        for container in [] if workload.is_server else workload.containers:
+            found = environment(container)
+            for asks, waits in WAITING.items():
+                if asks in found and float(found.get(waits, 0)) < REACHED_S:
+                    yield f"{workload.name} {container['name']} gives up before the network lets it ask"
+
+
+def broken_versions_are_given_up(documents):
+    """TensorFlow Serving says why it cannot load a version before its pod is killed, and while a rollout waits."""
+    for workload, container, _ in tf_servers(documents):
+        flags = dict(argument.removeprefix("--").partition("=")[::2] for argument in container.get("args", []))
+        retries = int(flags.get("max_num_load_retries", 5))
+        interval_s = int(flags.get("load_retry_interval_micros", 60_000_000)) / 1e6
+        given_up_s = retries * interval_s + (retries + 1) * LOAD_S
+        if budget_s(container.get("startupProbe", {})) < given_up_s:
+            yield f"{workload.name} is killed before it says why a version cannot be loaded ({given_up_s:g} s)"
+        seen_s = DeliverySettings.model_fields["every_s"].default + int(flags["file_system_poll_wait_seconds"])
+        if seen_s + given_up_s > LOAD_WITHIN_S:
+            yield f"{workload.name} says why a version cannot be loaded when a rollout waits no more"
 
 
 def a_rollout_stays(documents):

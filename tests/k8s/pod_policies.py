@@ -7,6 +7,14 @@ from tests.k8s.manifests import of_kind, selects, workloads
 
 # What "restricted" allows (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+# The label by which a controller tells its revisions apart.
+REVISION = {"Deployment": "pod-template-hash", "StatefulSet": "controller-revision-hash"}
+# A node of two cores has less than two to give.
+NODE_CPU = 2
+# On two cores at a load of 15, pods that were given 60 s to start, and 1 s to answer, were killed while they started.
+START_S = 300
+ANSWER_S = 5
+ALIVE_S = 60
 
 
 def restricted(documents):
@@ -72,6 +80,8 @@ def bounded(documents):
             for area in ("requests", "limits"):
                 if set(container.get("resources", {}).get(area, {})) < {"cpu", "memory"}:
                     yield f"{workload.name} {container['name']} has no {area}"
+            if cores(container.get("resources", {}).get("requests", {}).get("cpu", "0")) >= NODE_CPU:
+                yield f"{workload.name} {container['name']} fits on no node of {NODE_CPU} cores"
         for volume in workload.pod.get("volumes", []):
             if "emptyDir" in volume and "sizeLimit" not in volume["emptyDir"]:
                 yield f"{workload.name} may fill the node with {volume['name']}"
@@ -124,6 +134,8 @@ def _selectors_of_pods(pods):
         if workload.is_server and not selects(workload.spec["selector"], workload.labels):
             yield f"{workload.name} does not select its own pods"
         for constraint in workload.pod.get("topologySpreadConstraints", []):
+            if constraint["matchLabelKeys"] != [REVISION[workload.document["kind"]]]:
+                yield f"{workload.name} spreads over pods of earlier revisions, too"
             if not selects(constraint["labelSelector"], workload.labels):
                 yield f"{workload.name} spreads over other pods"
 
@@ -157,3 +169,35 @@ def scaled(documents):
             yield f"{workload.name} counts a pod as good at once"
     for kind, name in targets:
         yield f"an autoscaler scales {kind} {name}, which is not there"
+
+
+def patient(documents):
+    """A pod on a busy node is not taken for a dead one."""
+    for workload in workloads(documents):
+        for container in workload.servers:
+            name = f"{workload.name} {container['name']}"
+            probes = {kind: container.get(kind) or {} for kind in ("startupProbe", "readinessProbe", "livenessProbe")}
+            for kind, probe in probes.items():
+                if probe.get("timeoutSeconds", 1) < ANSWER_S:
+                    yield f"{name}: {kind} takes an answer after {ANSWER_S} s for none"
+            if budget_s(probes["startupProbe"]) < START_S:
+                yield f"{name} is killed while it starts"
+            if budget_s(probes["livenessProbe"]) < ALIVE_S:
+                yield f"{name} is killed while it is busy"
+            needed_s = budget_s(probes["startupProbe"]) + workload.spec.get("minReadySeconds", 0)
+            if (
+                workload.document["kind"] == "Deployment"
+                and workload.spec.get("progressDeadlineSeconds", 600) < needed_s
+            ):
+                yield f"{workload.name}: a rollout is called failed while a pod may still start"
+
+
+def budget_s(probe):
+    """The least time in which a container that never answers is killed; Kubernetes' defaults are 3 times 10 s."""
+    return probe.get("periodSeconds", 10) * probe.get("failureThreshold", 3)
+
+
+def cores(quantity):
+    """Cores of a quantity of processors, "2" or "500m"."""
+    text = str(quantity)
+    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)

@@ -81,6 +81,16 @@ GUARDS = {
         lambda d: pod(d, "anomaly")["initContainers"][0]["resources"]["limits"].pop("memory"),
         pod_policies.bounded,
     ),
+    "room on a small node": (
+        lambda d: server(d)["resources"]["requests"].update(cpu="2000m"),
+        pod_policies.bounded,
+    ),
+    "revisions apart": (
+        lambda d: find(d, "StatefulSet", "feedback")["spec"]["template"]["spec"]["topologySpreadConstraints"][0].update(
+            matchLabelKeys=["pod-template-hash"]
+        ),
+        pod_policies.selected,
+    ),
     "a volume's size": (lambda d: pod(d)["volumes"][0].update(emptyDir={}), pod_policies.bounded),
     "tag": (lambda d: server(d).update(image="registry.example.org:5000/orrery/front"), pod_policies.pinned),
     "registry": (lambda d: server(d).update(image="orrery/front:0.1.0"), pod_policies.pinned),
@@ -126,6 +136,27 @@ GUARDS = {
     "readiness that lasts": (
         lambda d: find(d, "Deployment", "front")["spec"].pop("minReadySeconds"),
         pod_policies.scaled,
+    ),
+    "time to start": (lambda d: server(d)["startupProbe"].update(failureThreshold=60), pod_policies.patient),
+    "time to answer": (lambda d: server(d, "edge")["readinessProbe"].pop("timeoutSeconds"), pod_policies.patient),
+    "time to be busy": (lambda d: server(d)["livenessProbe"].update(failureThreshold=3), pod_policies.patient),
+    "time for a rollout": (
+        lambda d: find(d, "Deployment", "front")["spec"].update(progressDeadlineSeconds=300),
+        pod_policies.patient,
+    ),
+    "a backup that waits": (
+        lambda d: find(d, "CronJob", "feedback-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"][
+            "containers"
+        ][0]["env"].pop(4),
+        code_policies.jobs_wait,
+    ),
+    "an end to loading": (
+        lambda d: server(d, "tf-serving")["args"].remove("--load_retry_interval_micros=10000000"),
+        code_policies.broken_versions_are_given_up,
+    ),
+    "time to give up": (
+        lambda d: server(d, "tf-serving")["startupProbe"].update(failureThreshold=30),
+        code_policies.broken_versions_are_given_up,
     ),
     "a setting's name": (
         lambda d: set_variable(server(d), "ORRERY_FRONT_GRACE_SECONDS", "300"),
@@ -223,6 +254,18 @@ GUARDS = {
     "the age of connections": (
         lambda d: set_variable(server(d), "ORRERY_FRONT_MAX_CONNECTION_AGE_S", "600"),
         code_policies.drains,
+    ),
+    "time to know a new pod": (
+        lambda d: find(d, "Deployment", "anomaly")["spec"].update(minReadySeconds=5),
+        code_policies.names_are_known,
+    ),
+    "time to know a new model server": (
+        lambda d: find(d, "Deployment", "tf-serving")["spec"].update(minReadySeconds=5),
+        code_policies.names_are_known,
+    ),
+    "time to forget a front": (
+        lambda d: server(d)["lifecycle"]["preStop"]["sleep"].update(seconds=5),
+        code_policies.names_are_known,
     ),
     "models.config": (
         lambda d: find(d, "ConfigMap", "tf-serving-models")["data"].update({"models.config": ""}),

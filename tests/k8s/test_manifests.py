@@ -18,13 +18,17 @@ POLICIES = [
     pod_policies.without_secrets,
     pod_policies.selected,
     pod_policies.scaled,
+    pod_policies.patient,
     code_policies.settings_exist,
     code_policies.starts,
     code_policies.ports_agree,
     code_policies.the_edge_agrees,
     code_policies.probed,
     code_policies.drains,
+    code_policies.names_are_known,
     code_policies.serves_its_configuration,
+    code_policies.jobs_wait,
+    code_policies.broken_versions_are_given_up,
     code_policies.a_rollout_stays,
     code_policies.models_are_delivered,
     network_policies.along_the_call_graph,
@@ -36,13 +40,16 @@ def test_an_overlay_keeps(documents, policy):
     assert list(policy(documents)) == []
 
 
-def test_jobs_keep(rendered):
-    documents = manifests.render(manifests.K8S / "jobs")
+@pytest.mark.parametrize(
+    ("folder", "jobs"), [("jobs", ["Job/nightly"]), ("jobs/move-votes", ["StatefulSet/postgres", "Job/move-votes"])]
+)
+def test_jobs_keep(rendered, folder, jobs):
+    documents = manifests.render(manifests.K8S / folder)
     # What they run is the pods' own; whom they ask is nobody.
     kept = [policy for policy in POLICIES if policy.__module__ == pod_policies.__name__]
-    kept.append(code_policies.settings_exist)
+    kept += [code_policies.settings_exist, code_policies.jobs_wait]
     assert {policy.__name__: list(policy(documents)) for policy in kept} == {policy.__name__: [] for policy in kept}
-    assert [workload.name for workload in manifests.workloads(documents)] == ["Job/nightly"]
+    assert sorted(workload.name for workload in manifests.workloads(documents)) == sorted(jobs)
 
 
 def test_every_image_is_named_once():
@@ -51,7 +58,7 @@ def test_every_image_is_named_once():
     contents = {path.parent.relative_to(manifests.K8S): yaml.safe_load(path.read_text()) for path in places}
     assert [str(folder) for folder, content in contents.items() if "images" in content] == ["components/images"]
     for folder, content in contents.items():
-        if content["kind"] == "Kustomization" and str(folder) != "base":
+        if content["kind"] == "Kustomization" and str(folder) not in {"base", "postgres"}:
             assert content["components"][-1].endswith("components/images"), folder
     names = [image["name"] for image in contents[Path("components/images")]["images"]]
     files = manifests.K8S.glob("**/*.yaml")
