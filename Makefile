@@ -222,7 +222,7 @@ observe: $(INSTALLED) ## Prometheus over what `make serve` started: the numbers 
 dashboard: $(INSTALLED) ## rewrite the Grafana dashboard (k8s/components/monitoring/dashboard.json)
 	$(BIN)/python -m bench.seeing.dashboard
 
-ROLES := front anomaly simulation feedback edge models export
+ROLES := front anomaly simulation feedback edge models model-server export
 
 images: models asteroid-kernel k8s-tools ## container images of every pod, by docker, podman or buildah
 	$(K8S_TOOLS)/venv/bin/hadolint $(foreach role,$(ROLES),images/$(role)/Dockerfile)

@@ -142,7 +142,7 @@ def main() -> None:
         images: dict[str, Image] = {}
         found_sizes: dict[str, tuple[float, float, int]] = {}
         took: dict[str, float] = {}
-        for role in ("models", "anomaly", "simulation", "feedback", "front", "edge", "export"):
+        for role in ("models", "anomaly", "simulation", "feedback", "front", "edge", "model-server", "export"):
             image = images[role] = stack.enter_context(unpacked(f"localhost/orrery/{role}:{version}"))
             plain, packed = sizes(image.root)
             count = materials(image)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Each guard of the manifests removed in turn: the policy that holds it must say so, and no other need."""
 
+import copy
+
 import pytest
 
 from tests.k8s import code_policies, network_policies, pod_policies
@@ -26,6 +28,11 @@ def set_variable(container, name, value):
 
 def unset_variable(container, name):
     container["env"] = [entry for entry in container["env"] if entry["name"] != name]
+
+
+def generated(documents, name):
+    """A ConfigMap whose name ends with the hash of what it holds."""
+    return next(d for d in of_kind(documents, "ConfigMap") if d["metadata"]["name"].startswith(f"{name}-"))
 
 
 def drop(documents, kind, name):
@@ -268,11 +275,11 @@ GUARDS = {
         code_policies.names_are_known,
     ),
     "models.config": (
-        lambda d: find(d, "ConfigMap", "tf-serving-models")["data"].update({"models.config": ""}),
+        lambda d: generated(d, "tf-serving-models")["data"].update({"models.config": ""}),
         code_policies.serves_its_configuration,
     ),
     "a rollout's own map": (
-        lambda d: find(d, "ConfigMap", "tf-serving-models")["metadata"].update(name="tf-serving-rollout"),
+        lambda d: generated(d, "tf-serving-models")["metadata"].update(name="tf-serving-rollout"),
         code_policies.a_rollout_stays,
     ),
     "a rollout that pods read": (
@@ -325,3 +332,10 @@ def test_a_policy_notices_that_this_is_gone(production, guard):
     assert list(policy(production)) == []
     remove(production)
     assert list(policy(production)) != []
+
+
+def test_the_stand_in_must_read_the_models_config_that_is_mounted(rendered):
+    documents = copy.deepcopy(rendered["offline"])
+    assert list(code_policies.serves_its_configuration(documents)) == []
+    set_variable(server(documents, "tf-serving"), "ORRERY_MODEL_SERVER_MODEL_CONFIG_FILE", "/etc/models.config")
+    assert list(code_policies.serves_its_configuration(documents)) != []

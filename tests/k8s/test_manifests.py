@@ -93,3 +93,12 @@ def test_what_the_guide_applies_is_there():
     for folder in applied:
         assert (manifests.PROJECT_ROOT / folder / "kustomization.yaml").exists()
     assert set(re.findall(r"^\| `(\w+)` \|", guide, re.MULTILINE)) == set(manifests.OVERLAYS)
+
+
+def test_what_a_server_reads_once_brings_new_pods_when_it_changes(documents):
+    """Names of generated ConfigMaps end with a hash of what they hold, and pods name them so."""
+    pod = next(workload.pod for workload in manifests.workloads(documents) if workload.app == "tf-serving")
+    volume = next(one for one in pod["volumes"] if one["name"] == "serving-config")
+    *generated, _ = [source["configMap"]["name"] for source in volume["projected"]["sources"]]
+    assert [name.rpartition("-")[0] for name in generated] == ["tf-serving-models", "tf-serving-flags"]
+    assert set(generated) <= {document["metadata"]["name"] for document in manifests.of_kind(documents, "ConfigMap")}
