@@ -150,7 +150,7 @@ def run_with_kubectl(script, tmp_path):
 
 def test_the_secret_that_is_made_and_patched_has_what_pods_read(rendered, tmp_path):
     made = run_with_kubectl(f"{line_with('create secret')} --dry-run=client --output=json", tmp_path)
-    assert made["metadata"] == {"name": "feedback", "namespace": "orrery"}
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("feedback", "orrery")
     assert len(base64.b64decode(made["data"]["secret"])) == 64
     (tmp_path / "secret.json").write_text(json.dumps(made))
     patch = line_with("patch secret").replace("secret feedback", "--filename=secret.json --local --output=json")
