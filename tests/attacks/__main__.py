@@ -64,6 +64,8 @@ async def _act(peer: Peer, attack: Attack) -> None:
     with contextlib.suppress(OSError):
         async for content in attack.act(peer):
             await peer.send(content)
+            # A server that reads quicker than this writes lets `send` never wait: the time would never be up.
+            await asyncio.sleep(0)
 
 
 async def _read(peer: Peer) -> None:
